@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Growable bytes, and refcounted blocks queued as slices. A buf that holds a secret should be
+ * reserved once to its full size, because growing leaves a copy behind that nobody can wipe. While
+ * a chain uses its inline ring, the chain points into itself: it must not be copied or moved as
+ * bytes.
+ */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/poison.h"
+
+#define BUF_LEAST 64
+
+void buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){.max = max};
+}
+
+void buf_deinit(struct buf *b)
+{
+	free(b->p);
+	buf_init(b, b->max);
+}
+
+void buf_wipe(struct buf *b)
+{
+	mem_wipe(b->p, b->cap);
+	b->n = 0;
+}
+
+void buf_reset(struct buf *b)
+{
+	b->n = 0;
+}
+
+int buf_reserve(struct buf *b, size_t more)
+{
+	size_t cap;
+
+	if (more <= b->cap - b->n)
+		return 0;
+	if (more > b->max - b->n)
+		return BUF_E_FULL;
+	cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
+	if (cap < b->n + more)
+		cap = b->n + more;
+	if (cap < BUF_LEAST)
+		cap = b->max < BUF_LEAST ? b->max : BUF_LEAST;
+	/* One byte beyond cap for the NUL that vsnprintf() insists on. */
+	b->p = xrealloc(b->p, cap + 1);
+	b->cap = cap;
+	return 0;
+}
+
+int buf_add(struct buf *b, const void *p, size_t n)
+{
+	int r = buf_reserve(b, n);
+
+	if (r)
+		return r;
+	if (n)
+		memcpy(b->p + b->n, p, n);
+	b->n += n;
+	return 0;
+}
+
+int buf_adds(struct buf *b, struct str s)
+{
+	return buf_add(b, s.p, s.n);
+}
+
+int buf_addf(struct buf *b, const char *fmt, ...)
+{
+	size_t room = b->cap - b->n;
+	va_list ap;
+	int n, r;
+
+	va_start(ap, fmt);
+	n = vsnprintf(b->p ? b->p + b->n : NULL, b->p ? room + 1 : 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return BUF_E_FULL;
+	if (!b->p || (size_t)n > room) {
+		r = buf_reserve(b, (size_t)n);
+		if (r)
+			return r;
+		if (n == 0)
+			return 0;
+		va_start(ap, fmt);
+		vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
+	b->n += (size_t)n;
+	return 0;
+}
+
+void block_pool_init(struct block_pool *pool, unsigned keep)
+{
+	*pool = (struct block_pool){.keep = keep};
+}
+
+void block_pool_deinit(struct block_pool *pool)
+{
+	while (pool->free) {
+		struct block *b = pool->free;
+
+		pool->free = b->next;
+		unpoison(b->data, b->cap);
+		free(b);
+	}
+	/* Blocks still out there go to the heap when they are dropped. */
+	pool->nfree = pool->keep = 0;
+}
+
+struct block *block_new(struct block_pool *pool, size_t n)
+{
+	bool pooled = pool && n <= BLOCK_SIZE;
+	size_t cap = pooled ? BLOCK_SIZE : n;
+	struct block *b;
+
+	assert(n <= UINT32_MAX);
+	if (pooled && pool->free) {
+		b = pool->free;
+		pool->free = b->next;
+		pool->nfree--;
+		unpoison(b->data, b->cap);
+	} else {
+		b = xmalloc(sizeof(*b) + cap);
+	}
+	b->refs = 1;
+	b->cap = (uint32_t)cap;
+	b->used = 0;
+	b->pool = pooled ? pool : NULL;
+	b->next = NULL;
+	return b;
+}
+
+void block_free(struct block *b)
+{
+	struct block_pool *pool = b->pool;
+
+	if (pool && pool->nfree < pool->keep) {
+		b->next = pool->free;
+		pool->free = b;
+		pool->nfree++;
+		poison(b->data, b->cap);
+		return;
+	}
+	free(b);
+}
+
+struct slice slice_copy(struct block_pool *pool, const void *p, size_t n)
+{
+	struct block *b = block_new(pool, n);
+
+	if (n)
+		memcpy(b->data, p, n);
+	b->used = (uint32_t)n;
+	return (struct slice){.block = b, .p = b->data, .n = n};
+}
+
+static struct slice *chain_at(const struct chain *c, uint32_t i)
+{
+	/* cap is a power of two. */
+	return &c->ring[(c->head + i) & (c->cap - 1)];
+}
+
+void chain_init(struct chain *c)
+{
+	c->ring = c->inline_;
+	c->cap = CHAIN_INLINE;
+	c->head = c->count = 0;
+	c->bytes = 0;
+}
+
+static void chain_emptied(struct chain *c)
+{
+	if (c->ring != c->inline_)
+		free(c->ring);
+	chain_init(c);
+}
+
+void chain_deinit(struct chain *c)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		slice_unref(*chain_at(c, i));
+	chain_emptied(c);
+}
+
+static void chain_grow(struct chain *c)
+{
+	struct slice *ring = xcalloc((size_t)c->cap * 2, sizeof(*ring));
+
+	for (uint32_t i = 0; i < c->count; i++)
+		ring[i] = *chain_at(c, i);
+	if (c->ring != c->inline_)
+		free(c->ring);
+	c->ring = ring;
+	c->head = 0;
+	c->cap *= 2;
+}
+
+void chain_push(struct chain *c, struct slice s)
+{
+	struct slice *last = c->count ? chain_at(c, c->count - 1) : NULL;
+
+	if (s.n == 0) {
+		slice_unref(s);
+		return;
+	}
+	c->bytes += s.n;
+	if (last && s.block && last->block == s.block && last->p + last->n == s.p) {
+		last->n += s.n;
+		slice_unref(s);
+		return;
+	}
+	if (c->count == c->cap)
+		chain_grow(c);
+	*chain_at(c, c->count++) = s;
+}
+
+void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t n)
+{
+	const char *from = p;
+
+	while (n) {
+		struct slice *last = c->count ? chain_at(c, c->count - 1) : NULL;
+		struct block *b = last ? last->block : NULL;
+		size_t part;
+
+		if (!b || b->refs != 1 || b->used == b->cap ||
+		    last->p + last->n != b->data + b->used) {
+			part = pool && n > BLOCK_SIZE ? BLOCK_SIZE : n;
+			chain_push(c, slice_copy(pool, from, part));
+		} else {
+			part = b->cap - b->used < n ? b->cap - b->used : n;
+			memcpy(b->data + b->used, from, part);
+			b->used += (uint32_t)part;
+			last->n += part;
+			c->bytes += part;
+		}
+		from += part;
+		n -= part;
+	}
+}
+
+int chain_iov(const struct chain *c, struct iovec *iov, int max)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < c->count && n < max; i++, n++) {
+		const struct slice *s = chain_at(c, i);
+
+		/* An iovec serves reading and writing and so has no const; these are only written
+		 * out. */
+		iov[n].iov_base = (void *)(uintptr_t)s->p;
+		iov[n].iov_len = s->n;
+	}
+	return n;
+}
+
+struct slice chain_first(const struct chain *c)
+{
+	assert(c->count > 0);
+	return *chain_at(c, 0);
+}
+
+struct slice chain_shift(struct chain *c)
+{
+	struct slice s = chain_first(c);
+
+	c->bytes -= s.n;
+	c->head = (c->head + 1) & (c->cap - 1);
+	if (--c->count == 0)
+		chain_emptied(c);
+	return s;
+}
+
+void chain_drain(struct chain *c, size_t n)
+{
+	assert(n <= c->bytes);
+	while (n) {
+		struct slice *first = chain_at(c, 0);
+
+		if (n < first->n) {
+			first->p += n;
+			first->n -= n;
+			c->bytes -= n;
+			return;
+		}
+		n -= first->n;
+		slice_unref(chain_shift(c));
+	}
+}
+
+void chain_move(struct chain *dst, struct chain *src, size_t n)
+{
+	assert(n <= src->bytes);
+	while (n) {
+		struct slice part = chain_first(src);
+
+		if (n < part.n) {
+			part.n = n;
+			chain_push(dst, slice_ref(part));
+			chain_drain(src, n);
+			return;
+		}
+		n -= part.n;
+		chain_push(dst, chain_shift(src));
+	}
+}
