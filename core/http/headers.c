@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Rules about fields that are already parsed. Nothing here allocates; answers are slices of what
+ * was given.
+ */
+#include "http/headers.h"
+
+#include "http/chars.h"
+
+#define BIT(id) (UINT64_C(1) << (id))
+
+const struct http_field *http_find(const struct http_head *h, struct str name, unsigned index)
+{
+	for (unsigned i = 0; i < h->nfields; i++) {
+		const struct http_field *f = &h->fields[i];
+
+		if ((f->flags & HTTP_FIELD_DROP) || !str_ieq(f->name, name))
+			continue;
+		if (index-- == 0)
+			return f;
+	}
+	return NULL;
+}
+
+int http_list_each(struct str value, int (*fn)(void *arg, struct str member), void *arg)
+{
+	while (value.p) {
+		struct str member = str_trim(str_split(&value, ','));
+
+		if (member.n == 0)
+			continue;
+		int r = fn(arg, member);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int is_member(void *arg, struct str member)
+{
+	return str_ieq(member, *(const struct str *)arg);
+}
+
+bool http_list_has(struct str value, struct str token)
+{
+	return http_list_each(value, is_member, &token) != 0;
+}
+
+struct str http_media_type(struct str content_type)
+{
+	return str_trim(str_split(&content_type, ';'));
+}
+
+static int drop_named(void *arg, struct str option)
+{
+	struct http_head *h = arg;
+
+	for (unsigned i = 0; i < h->nfields; i++) {
+		if (str_ieq(h->fields[i].name, option))
+			h->fields[i].flags |= HTTP_FIELD_DROP;
+	}
+	return 0;
+}
+
+void http_mark_dropped(struct http_head *h)
+{
+	const uint64_t hop = BIT(HTTP_F_CONNECTION) | BIT(HTTP_F_KEEP_ALIVE) |
+	                     BIT(HTTP_F_PROXY_CONNECTION) | BIT(HTTP_F_TE) | BIT(HTTP_F_TRAILER) |
+	                     BIT(HTTP_F_TRANSFER_ENCODING) | BIT(HTTP_F_UPGRADE) |
+	                     BIT(HTTP_F_PROXY_AUTHENTICATE) | BIT(HTTP_F_PROXY_AUTHORIZATION) |
+	                     BIT(HTTP_F_EXPECT) | BIT(HTTP_F_CONTENT_LENGTH);
+	const uint64_t client = BIT(HTTP_F_RESERVED) | BIT(HTTP_F_AUTHORIZATION) |
+	                        BIT(HTTP_F_X_API_KEY) | BIT(HTTP_F_API_KEY);
+	uint64_t dropped = h->response ? hop : hop | client;
+
+	for (unsigned i = 0; i < h->nfields; i++) {
+		struct http_field *f = &h->fields[i];
+
+		if (dropped & BIT(f->id))
+			f->flags |= HTTP_FIELD_DROP;
+		if (f->id == HTTP_F_CONNECTION)
+			http_list_each(f->value, drop_named, h);
+	}
+}
+
+bool http_is_token(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (!http_is(s.p[i], CHAR_TOKEN))
+			return false;
+	}
+	return s.n > 0;
+}
+
+bool http_is_field_value(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (!http_is(s.p[i], CHAR_VALUE))
+			return false;
+	}
+	return str_trim(s).n == s.n;
+}
+
+const char *http_reason(unsigned status)
+{
+	static const struct {
+		unsigned status;
+		const char *phrase;
+	} reasons[] = {
+	    {200, "OK"},
+	    {100, "Continue"},
+	    {101, "Switching Protocols"},
+	    {103, "Early Hints"},
+	    {201, "Created"},
+	    {202, "Accepted"},
+	    {203, "Non-Authoritative Information"},
+	    {204, "No Content"},
+	    {205, "Reset Content"},
+	    {206, "Partial Content"},
+	    {207, "Multi-Status"},
+	    {300, "Multiple Choices"},
+	    {301, "Moved Permanently"},
+	    {302, "Found"},
+	    {303, "See Other"},
+	    {304, "Not Modified"},
+	    {307, "Temporary Redirect"},
+	    {308, "Permanent Redirect"},
+	    {400, "Bad Request"},
+	    {401, "Unauthorized"},
+	    {402, "Payment Required"},
+	    {403, "Forbidden"},
+	    {404, "Not Found"},
+	    {405, "Method Not Allowed"},
+	    {406, "Not Acceptable"},
+	    {407, "Proxy Authentication Required"},
+	    {408, "Request Timeout"},
+	    {409, "Conflict"},
+	    {410, "Gone"},
+	    {411, "Length Required"},
+	    {412, "Precondition Failed"},
+	    {413, "Content Too Large"},
+	    {414, "URI Too Long"},
+	    {415, "Unsupported Media Type"},
+	    {416, "Range Not Satisfiable"},
+	    {417, "Expectation Failed"},
+	    {421, "Misdirected Request"},
+	    {422, "Unprocessable Content"},
+	    {423, "Locked"},
+	    {424, "Failed Dependency"},
+	    {425, "Too Early"},
+	    {426, "Upgrade Required"},
+	    {428, "Precondition Required"},
+	    {429, "Too Many Requests"},
+	    {431, "Request Header Fields Too Large"},
+	    {451, "Unavailable For Legal Reasons"},
+	    {500, "Internal Server Error"},
+	    {501, "Not Implemented"},
+	    {502, "Bad Gateway"},
+	    {503, "Service Unavailable"},
+	    {504, "Gateway Timeout"},
+	    {505, "HTTP Version Not Supported"},
+	    {507, "Insufficient Storage"},
+	    {508, "Loop Detected"},
+	    {511, "Network Authentication Required"},
+	};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (reasons[i].status == status)
+			return reasons[i].phrase;
+	}
+	return "Unknown";
+}
