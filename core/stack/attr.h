@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * The attributes of one tx: typed values by name, with their writer, rolled back to a mark when a line does not
+ * answer OK. Newest first: a later value hides an earlier one.
+ */
+#ifndef STACK_ATTR_H
+#define STACK_ATTR_H
+
+#include "base/mem.h"
+#include "merlon/module.h"
+
+#define ATTRS_MAX 64
+#define ATTRS_BYTES_MAX 16384
+
+struct attr {
+	struct str key;
+	struct merlon_val val;   /* its bytes in the arena */
+	const merlon_ctx *writer; /* NULL: the host */
+};
+struct attrs {
+	struct arena *arena;
+	struct attr *v; /* ATTRS_MAX once the first is set, in the arena */
+	unsigned n;
+	size_t bytes;
+	/* what the line under way may write: set by the run */
+	bool id_write;     /* id.* is taken (kept or dropped when the line has answered) */
+	bool id_fill;      /* identity = "add": only keys that are unset */
+	bool org_conflict; /* id_fill met a differing id.org */
+};
+void attrs_init(struct attrs *as, struct arena *a);
+/* The host's own writing: any key. 0 or MERLON_E_FULL. */
+int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
+int attrs_set_str(struct attrs *as, struct str key, struct str value); /* empty p: nothing is set */
+/* A module's writing, under the rules of design §3 and module.h attr_set(). */
+int attrs_set_by(struct attrs *as, const merlon_ctx *by, struct str module, struct str key, const struct merlon_val *val);
+const struct attr *attrs_get(const struct attrs *as, struct str key); /* NULL: not set */
+struct str attrs_str(const struct attrs *as, struct str key);         /* empty unless a STR */
+unsigned attrs_mark(const struct attrs *as);
+void attrs_rollback(struct attrs *as, unsigned mark);
+void attrs_drop_identity(struct attrs *as, unsigned mark); /* id.* written since the mark go, the rest stays */
+
+static inline struct merlon_str to_merlon(struct str s)
+{
+	return (struct merlon_str){s.p, s.n};
+}
+static inline struct str from_merlon(struct merlon_str s)
+{
+	return (struct str){s.ptr, (size_t)s.len};
+}
+
+#endif

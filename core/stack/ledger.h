@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Asynchronous work of modules belongs to a ledger {module, generation, tx}: timers, descriptor watches, offloaded
+ * jobs and suspensions. What is outstanding when its owner ends is cancelled; nothing fires after its cancel.
+ *
+ * Here also: the parts of a worker and of a tx that the stack room needs. core/tx embeds both as first members.
+ */
+#ifndef STACK_LEDGER_H
+#define STACK_LEDGER_H
+
+#include "base/list.h"
+#include "net/loop.h"
+#include "net/offload.h"
+#include "stack/attr.h"
+
+#define WORKERS_MAX 64
+#define OPS_TX_MAX 64
+#define OPS_INSTANCE_MAX 4096
+
+/* One worker thread, as modules hold it. */
+struct merlon_worker {
+	unsigned index; /* 0.. */
+	struct loop *loop;
+	struct offload *offload; /* NULL in probing processes: offload answers E_UNAVAIL */
+	struct suspend_table *suspended;
+};
+/* Makes a worker known to resume(); before its loop runs, and after it ended. */
+void ledger_worker_init(struct merlon_worker *w);
+void ledger_worker_deinit(struct merlon_worker *w);
+
+/* What is under way for a suspended hook. */
+struct suspension {
+	struct merlon_ctx *ctx;    /* whose hook; NULL: no hook is running or waiting */
+	uint64_t token;            /* 0: not suspended */
+	uint32_t place;            /* in the worker's table */
+	bool in_hook;              /* the hook has not returned yet */
+	bool may;                  /* the hook may suspend */
+	bool answered;
+	int32_t code;
+	uint64_t line_timeout_ns;
+	struct loop_timer timer;
+};
+
+struct tx_slot {
+	struct tx_slot *next;
+	const struct merlon_ctx *ctx;
+	void *mem;
+};
+
+/* The first member of struct merlon_tx (core/tx/tx.h). */
+struct tx_base {
+	struct merlon_worker *worker;
+	struct arena *arena;
+	struct attrs attrs;
+	struct list ops;           /* struct merlon_op, this tx's */
+	unsigned nops;
+	struct tx_slot *slots;
+	struct suspension susp;
+	uint64_t group_deadline;   /* monotonic ns; 0: none. A suspension never lasts beyond it */
+	bool dry;                  /* explain: zones are left as they are, sinks take nothing */
+	bool replied;              /* reply() was called by the hook under way */
+	/* The suspended hook has answered (code), or its time is up (MERLON_TIMEOUT): go on. On the tx's loop, never
+	 * from within a hook. */
+	void (*resumed)(merlon_tx *tx, int32_t code);
+};
+static inline struct tx_base *tx_base(merlon_tx *tx)
+{
+	return (struct tx_base *)(void *)tx;
+}
+void tx_base_init(struct tx_base *b, struct merlon_worker *w, struct arena *a,
+                  void (*resumed)(merlon_tx *tx, int32_t code));
+/* Cancels everything of the tx that is outstanding; a suspension gets its cancel hook with `reason`
+ * (MERLON_CANCEL_*). Idempotent. */
+void ledger_tx_cancel(merlon_tx *tx, uint32_t reason);
+/* Cancels what belongs to an instance on this worker (call on the worker's thread). */
+void ledger_instance_cancel(struct merlon_ctx *ctx, struct merlon_worker *w);
+
+/* Host functions (module.h). */
+int32_t host_suspend(merlon_ctx *ctx, merlon_tx *tx, uint32_t timeout_ms, uint64_t *token);
+void host_resume(uint64_t token, int32_t code);
+int32_t host_timer(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, uint64_t ms, merlon_timer_fn fn, void *arg,
+                   merlon_op **op);
+int32_t host_watch_fd(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, int32_t fd, uint32_t events, merlon_fd_fn fn,
+                      void *arg, merlon_op **op);
+int32_t host_offload(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, merlon_work_fn work, merlon_done_fn done,
+                     void *arg, merlon_op **op);
+void host_op_cancel(merlon_op *op);
+/* resumes that came late, twice or with an unknown token, ever */
+uint64_t ledger_stray_resumes(void);
+
+#endif
