@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Servers and their idle connections, per worker. A server is known by its address and settings; it outlives
+ * generations, and so do its idle connections, as long as some generation names it.
+ */
+#ifndef UPSTREAM_POOL_H
+#define UPSTREAM_POOL_H
+
+#include "base/list.h"
+#include "base/stats.h"
+#include "conf/conf.h"
+#include "net/resolve.h"
+#include "net/stream.h"
+
+/* One a worker. */
+struct pools {
+	struct loop *loop;
+	struct resolver *resolver;
+	struct block_pool *blocks;
+	struct list servers;
+	uint64_t rng; /* xorshift state for two random choices */
+};
+void pools_init(struct pools *p, struct loop *l, struct resolver *r, struct block_pool *blocks);
+void pools_deinit(struct pools *p);
+
+struct server;
+/* An upstream of one generation on one worker. */
+struct upstream {
+	const struct conf_upstream *conf;
+	struct pools *pools;
+	struct server **servers;
+	unsigned nservers;
+};
+/* All upstreams of a generation on this worker, in the conf's order; ends with upstreams_free(). */
+struct upstream *upstreams_new(struct pools *p, const struct conf *c);
+struct upstream *upstreams_free(struct upstream *u, unsigned n);
+/* Closes every idle connection (drain). */
+void pools_close_idle(struct pools *p);
+/* For status and metrics: calls fn for each server of this worker. */
+struct server_info {
+	struct str upstream;
+	struct str address;
+	unsigned inflight;
+	unsigned idle;
+	bool healthy;
+};
+void pools_each(struct pools *p, void (*fn)(void *arg, const struct server_info *s), void *arg);
+/* Whether any server of the upstream may be tried (readiness). */
+bool upstream_usable(const struct upstream *u);
+
+#endif
