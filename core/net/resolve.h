@@ -13,18 +13,23 @@
 
 struct resolver;
 struct resolver *resolver_new(struct loop *l);
-void resolver_free(struct resolver *r); /* pending queries end without their callback */
+/* Pending queries end without their callback. Not from within a callback of the resolver. */
+void resolver_free(struct resolver *r);
 
 struct resolve_result {
-	int r;                 /* 0; else -EHOSTUNREACH (no such name), -ETIMEDOUT, -ECANCELED */
+	int r; /* 0; else -EHOSTUNREACH (no such name), -ETIMEDOUT, -ECANCELED */
 	unsigned n;
 	struct net_addr addrs[RESOLVE_ADDRS_MAX];
-	uint32_t ttl;          /* seconds, least of the answers; at least 1 */
+	uint32_t ttl; /* seconds, least of the answers; at least 1 */
 };
 typedef void resolve_fn(void *arg, const struct resolve_result *res);
 struct resolve_op;
-/* Calls fn once, from the loop, never from within. Numeric hosts are answered too. timeout: 5 s. */
-struct resolve_op *resolve(struct resolver *r, const char *host, uint16_t port, resolve_fn *fn, void *arg);
-void resolve_cancel(struct resolve_op *op); /* fn is not called any more */
+/* Calls fn once, from the loop, never from within. Numeric hosts are answered too. timeout: 5 s;
+ * where no name server can be reached, -ETIMEDOUT as well. */
+struct resolve_op *resolve(struct resolver *r, const char *host, uint16_t port, resolve_fn *fn,
+                           void *arg);
+/* fn is not called any more. The operation is over when fn is called: no cancelling from there on.
+ * NULL is fine. */
+void resolve_cancel(struct resolve_op *op);
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * One duplex byte stream over a connected socket: plain now, TLS later as another table of operations. Reads go
- * into refcounted blocks; writes are queued slices. Lives and dies on one loop.
+ * One duplex byte stream over a connected socket: plain now, TLS later as another table of
+ * operations. Reads go into refcounted blocks; writes are queued slices. Lives and dies on one
+ * loop.
  *
- * Reading. The stream reads when the socket is readable, at most 64 KiB a turn, and tells its owner with
- * STREAM_IN. What was not consumed stays; stream_in() shows it as one contiguous piece.
- * Writing. stream_send() queues; stream_flush() writes at once what the socket takes, and the rest follows by
- * itself; STREAM_OUT tells when the queue has fallen below the low mark or is empty.
+ * Reading. The stream reads when the socket is readable, at most 64 KiB a turn, and tells its owner
+ * with STREAM_IN. What was not consumed stays; stream_in() shows it as one contiguous piece.
+ * Writing. stream_send() queues; stream_flush() writes at once what the socket takes, and the rest
+ * follows by itself; STREAM_OUT tells when the queue has fallen below the low mark or is empty.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -19,57 +20,69 @@
 #include "base/buf.h"
 #include "net/loop.h"
 
-#define STREAM_IN 1u        /* bytes have arrived: look at stream_in() */
-#define STREAM_OUT 2u       /* a queue that stream_flush() could not empty has become empty, or fell to STREAM_LOW
-                               after having been above; what a flush wrote whole is not told of */
-#define STREAM_EOF 4u       /* the peer will send nothing more; all its bytes have been told of */
-#define STREAM_ERROR 8u     /* reset, or another failure: stream_error() */
+#define STREAM_IN 1u /* bytes have arrived: look at stream_in() */
+#define STREAM_OUT                                                                                 \
+	2u /* a queue that stream_flush() could not empty has become empty, or fell to STREAM_LOW  \
+	      after having been above; what a flush wrote whole is not told of */
+#define STREAM_EOF 4u        /* the peer will send nothing more; all its bytes have been told of */
+#define STREAM_ERROR 8u      /* reset, or another failure: stream_error() */
 #define STREAM_CONNECTED 16u /* stream_connect() has succeeded */
-#define STREAM_HANGUP 32u   /* the peer has closed its side: told once, as soon as it is seen, also while paused or with
-                               unread bytes before it; STREAM_EOF follows when all bytes have been read */
+#define STREAM_HANGUP                                                                              \
+	32u /* the peer has closed its side: told once, as soon as it is seen, also while paused   \
+	       or with unread bytes before it; STREAM_EOF follows when all bytes have been read */
 
 #define STREAM_HIGH (256 * 1024)
 #define STREAM_LOW (64 * 1024)
 
 struct stream;
-/* Called from the loop, never from within a stream function, with one or more STREAM_* bits. The stream may be
- * closed inside it. */
+/* Called from the loop, never from within a stream function, with one or more STREAM_* bits. The
+ * stream may be closed inside it. */
 typedef void stream_fn(void *owner, unsigned what);
 
 /* Takes fd (non-blocking, connected). pool: where its blocks come from. */
-struct stream *stream_new(struct loop *l, int fd, struct block_pool *pool, stream_fn *fn, void *owner);
-/* Begins to connect; STREAM_CONNECTED or STREAM_ERROR follows. NULL: the descriptor could not be made, *err has
- * the errno. The caller keeps the deadline. */
-struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, socklen_t len, struct block_pool *pool,
-                              stream_fn *fn, void *owner, int *err);
-/* Closes at once: unsent bytes are dropped, nothing is told any more. The memory goes on the loop's next turn.
- * NULL is fine; returns NULL. */
+struct stream *stream_new(struct loop *l, int fd, struct block_pool *pool, stream_fn *fn,
+                          void *owner);
+/* Begins to connect; STREAM_CONNECTED or STREAM_ERROR follows. NULL: the descriptor could not be
+ * made, *err has the errno. The caller keeps the deadline. */
+struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, socklen_t len,
+                              struct block_pool *pool, stream_fn *fn, void *owner, int *err);
+/* Closes at once: unsent bytes are dropped, nothing is told any more. The memory goes on the loop's
+ * next turn. NULL is fine; returns NULL. */
 struct stream *stream_close(struct stream *s);
-void stream_set_owner(struct stream *s, stream_fn *fn, void *owner); /* a pooled stream changes hands */
+void stream_set_owner(struct stream *s, stream_fn *fn,
+                      void *owner); /* a pooled stream changes hands */
 
-/* Unread bytes, contiguous; they stand still until stream_in_reserve() or the next call of the owner. Where they
- * reach BLOCK_SIZE, or what was reserved, the socket is read no further until some are consumed. */
+/* Unread bytes, contiguous; they stand still until the owner returns to the loop or calls
+ * stream_in_reserve(). Where they reach BLOCK_SIZE, or what was reserved, the socket is read no
+ * further until some are consumed. */
 struct str stream_in(const struct stream *s);
-struct slice stream_take(struct stream *s, size_t n);     /* the first n unread bytes, consumed, as a view */
-void stream_skip(struct stream *s, size_t n);             /* consumes them */
-/* Makes room so that `total` unread bytes can stand contiguously (copies once where a block is full). */
+struct slice stream_take(struct stream *s,
+                         size_t n);           /* the first n unread bytes, consumed, as a view */
+void stream_skip(struct stream *s, size_t n); /* consumes them */
+/* Makes room so that `total` unread bytes can stand contiguously (copies once where a block is
+ * full). Holds until all that is unread has been consumed. */
 void stream_in_reserve(struct stream *s, size_t total);
-/* While paused the socket is not read; resuming makes what has waited readable again (told from the loop). */
+/* While paused the socket is not read; resuming makes what has waited readable again (told from the
+ * loop). */
 void stream_pause(struct stream *s, bool paused);
-/* Calls the owner with STREAM_IN in this turn if unread bytes are there (pipelining; after a change of owner). */
+/* Calls the owner with STREAM_IN in this turn if unread bytes are there (pipelining; after a change
+ * of owner); a paused stream tells when it is resumed. */
 void stream_poke(struct stream *s);
 
 void stream_send(struct stream *s, struct slice data);            /* takes the reference; queues */
 void stream_send_copy(struct stream *s, const void *p, size_t n); /* queues a copy */
-void stream_send_chain(struct stream *s, struct chain *c, size_t n); /* queues the first n bytes of c */
-/* Writes what the socket takes. 0, or -errno: broken; STREAM_ERROR follows from the loop as well. */
+void stream_send_chain(struct stream *s, struct chain *c,
+                       size_t n); /* queues the first n bytes of c */
+/* Writes what the socket takes. 0, or -errno: broken; STREAM_ERROR follows from the loop as well.
+ */
 int stream_flush(struct stream *s);
-size_t stream_queued(const struct stream *s);   /* bytes not yet written */
+size_t stream_queued(const struct stream *s);    /* bytes not yet written */
 uint64_t stream_written(const struct stream *s); /* bytes that write() took, ever */
 uint64_t stream_read_total(const struct stream *s);
-int stream_shutdown(struct stream *s);          /* no more writing, after the queue is empty */
-int stream_error(const struct stream *s);       /* errno of STREAM_ERROR */
-bool stream_eof(const struct stream *s);        /* the peer has closed its sending side (seen, even while paused) */
+int stream_shutdown(struct stream *s);    /* no more writing, after the queue is empty */
+int stream_error(const struct stream *s); /* errno of STREAM_ERROR */
+bool stream_eof(
+    const struct stream *s); /* the peer has closed its sending side (seen, even while paused) */
 int stream_fd(const struct stream *s);
 
 #endif

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * A byte stream over one socket. The stream owns its descriptor, the block that it reads into (none
+ * while nothing is unread) and the queue of slices to be written.
+ *
+ * The owner is called from two places only, the descriptor's event and the stream's task, both by
+ * way of stream_turn(). Everything else notes what is to be told and puts the task on the loop's
+ * ready list, so an owner is never called from within a function of the stream. After
+ * stream_close() the memory stays until a later batch of tasks, so stream_turn() may look at
+ * `closed` after each call of the owner.
+ */
+#include "net/stream.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/stream_ops.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_BUDGET (64 * 1024)
+#define READ_MIN 2048 /* less room than this is worth moving a few unread bytes */
+#define IOV_MAX_ONCE 64
+#define CHECK_AFTER (500 * NS_PER_MS)
+
+/* ---- what is to be told ---- */
+static size_t unread(const struct stream *s)
+{
+	return s->in ? s->in->used - s->pos : 0;
+}
+
+static size_t in_limit(const struct stream *s)
+{
+	return s->reserve > BLOCK_SIZE ? s->reserve : BLOCK_SIZE;
+}
+
+static bool can_read(const struct stream *s)
+{
+	return s->readable && !s->paused && !s->eof && !s->connecting && unread(s) < in_limit(s);
+}
+
+/* A turn is due; within one, stream_turn() sees by itself. */
+static void schedule(struct stream *s)
+{
+	if (!s->busy && !s->closed)
+		loop_defer(s->loop, &s->task);
+}
+
+static void set_pending(struct stream *s, unsigned what)
+{
+	s->pending |= what;
+	schedule(s);
+}
+
+static void see_hangup(struct stream *s)
+{
+	if (s->hangup)
+		return;
+	s->hangup = true;
+	s->pending |= STREAM_HANGUP;
+}
+
+static void see_error(struct stream *s, int err)
+{
+	if (s->broken)
+		return;
+	s->broken = true;
+	s->err = err;
+	s->writable = false;
+	s->unsure = false;
+	chain_drain(&s->out, s->out.bytes);
+	set_pending(s, STREAM_ERROR);
+}
+
+static int socket_error(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
+}
+
+/* ---- reading ---- */
+static void in_drop(struct stream *s)
+{
+	block_unref(s->in);
+	s->in = NULL;
+	s->pos = 0;
+}
+
+/* Moves what is unread to the front of a block of at least `size`; the same block where nobody else
+ * looks at it and it is large enough. */
+static void in_move(struct stream *s, size_t size)
+{
+	size_t n = unread(s);
+	struct block *b = s->in;
+
+	if (b && b->refs == 1 && b->cap >= size) {
+		memmove(b->data, b->data + s->pos, n);
+	} else {
+		b = block_new(s->pool, size);
+		if (n)
+			memcpy(b->data, s->in->data + s->pos, n);
+		block_unref(s->in);
+		s->in = b;
+	}
+	b->used = (uint32_t)n;
+	s->pos = 0;
+}
+
+static void in_room(struct stream *s)
+{
+	size_t n = unread(s);
+	size_t room;
+
+	if (n == 0 && s->in && s->in->refs == 1)
+		s->pos = s->in->used = 0;
+	room = s->in ? s->in->cap - s->in->used : 0;
+	if (room == 0 || (room < READ_MIN && n < READ_MIN))
+		in_move(s, in_limit(s));
+}
+
+/* Reads until the block is full or the socket empty, at most *budget bytes. */
+static void in_fill(struct stream *s, size_t *budget)
+{
+	size_t got = 0;
+
+	while (can_read(s) && got < *budget) {
+		ssize_t r;
+		size_t room;
+
+		in_room(s);
+		room = s->in->cap - s->in->used;
+		r = s->ops->read(s, s->in->data + s->in->used, room);
+		if (r <= 0) {
+			s->readable = false;
+			s->unsure = false;
+			if (r == 0) {
+				s->eof = true;
+				see_hangup(s);
+				s->pending |= STREAM_EOF;
+			} else if (r != -EAGAIN) {
+				s->eof = true;
+				see_error(s, (int)-r);
+			}
+			break;
+		}
+		s->in->used += (uint32_t)r;
+		s->read_total += (size_t)r;
+		s->pending |= STREAM_IN;
+		got += (size_t)r;
+		if ((size_t)r == room)
+			break;
+		if (!s->hangup) {
+			s->readable = false;
+			s->unsure = true;
+			loop_timer_in(s->loop, &s->check, CHECK_AFTER);
+			break;
+		}
+	}
+	*budget -= got < *budget ? got : *budget;
+}
+
+/* libevent tells of a reset as readable and writable, without EV_CLOSED: where bytes came before it
+ * in the same wait, the short read took them and nothing else would be heard. A write that succeeds
+ * shows that there was no reset; without one the socket is asked once, later. */
+static void stream_check(void *arg)
+{
+	struct stream *s = arg;
+	int err;
+
+	if (!s->unsure || s->broken)
+		return;
+	s->unsure = false;
+	err = socket_error(s->fd);
+	if (err)
+		see_error(s, err);
+}
+
+/* ---- writing ---- */
+static void try_shutdown(struct stream *s)
+{
+	if (!s->shut || s->shut_done || s->out.bytes > 0 || s->connecting || s->broken)
+		return;
+	s->shut_done = true;
+	/* ENOTCONN: a reset came first and is told of on its own. */
+	(void)s->ops->shutdown(s);
+}
+
+static int out_write(struct stream *s)
+{
+	while (s->writable && s->out.bytes > 0) {
+		struct iovec iov[IOV_MAX_ONCE];
+		int n = chain_iov(&s->out, iov, IOV_MAX_ONCE);
+		size_t asked = 0;
+		ssize_t r = s->ops->write(s, iov, n);
+
+		if (r == -EAGAIN) {
+			s->writable = false;
+			break;
+		}
+		if (r < 0) {
+			/* An answer that the peer sent before it broke off is still to be had. */
+			s->readable = true;
+			see_hangup(s);
+			see_error(s, (int)-r);
+			return (int)r;
+		}
+		for (int i = 0; i < n; i++)
+			asked += iov[i].iov_len;
+		chain_drain(&s->out, (size_t)r);
+		s->written += (size_t)r;
+		s->unsure = false;
+		if ((size_t)r < asked)
+			s->writable = false;
+	}
+	try_shutdown(s);
+	return 0;
+}
+
+int stream_flush(struct stream *s)
+{
+	int r;
+
+	if (s->broken)
+		return -s->err;
+	r = out_write(s);
+	if (s->out.bytes > 0)
+		s->blocked = true;
+	if (s->out.bytes > STREAM_LOW)
+		s->was_high = true;
+	return r;
+}
+
+static void out_resume(struct stream *s)
+{
+	s->writable = true;
+	if (out_write(s) < 0)
+		return;
+	if (s->out.bytes == 0 && s->blocked) {
+		s->blocked = s->was_high = false;
+		s->pending |= STREAM_OUT;
+	} else if (s->out.bytes <= STREAM_LOW && s->was_high) {
+		s->was_high = false;
+		s->pending |= STREAM_OUT;
+	}
+}
+
+/* ---- turns ---- */
+static void tell(struct stream *s)
+{
+	unsigned what = s->pending;
+
+	s->pending = 0;
+	/* Resuming tells of unread bytes anew. */
+	if (unread(s) == 0 || s->paused)
+		what &= ~STREAM_IN;
+	if (what)
+		s->fn(s->owner, what);
+}
+
+static void stream_turn(struct stream *s)
+{
+	size_t budget = READ_BUDGET;
+
+	s->busy = true;
+	for (;;) {
+		in_fill(s, &budget);
+		tell(s);
+		if (s->closed)
+			return;
+		if (budget == 0 || !can_read(s))
+			break;
+	}
+	s->busy = false;
+	if (unread(s) == 0)
+		in_drop(s);
+	if (s->pending || can_read(s))
+		schedule(s);
+}
+
+static void turn_task(void *arg)
+{
+	stream_turn(arg);
+}
+
+static void connect_ready(struct stream *s)
+{
+	int err = socket_error(s->fd);
+
+	s->connecting = false;
+	if (err) {
+		s->eof = true;
+		see_error(s, err);
+		return;
+	}
+	s->pending |= STREAM_CONNECTED;
+}
+
+/* True: the event may stand for a reset that no read will find. After the peer's close each event
+ * carries LOOP_CLOSED unless it is an error. */
+static bool may_be_reset(const struct stream *s, unsigned ready)
+{
+	unsigned both = LOOP_READ | LOOP_WRITE;
+
+	if (s->broken || (ready & both) != both || (ready & LOOP_CLOSED))
+		return false;
+	return s->hangup || !can_read(s);
+}
+
+static void stream_ready(void *arg, unsigned ready)
+{
+	struct stream *s = arg;
+
+	/* Bits set from here on are told by the turn below, without the task. */
+	s->busy = true;
+	if (s->connecting) {
+		connect_ready(s);
+		ready |= LOOP_WRITE;
+	}
+	if (ready & LOOP_READ)
+		s->readable = true;
+	if (ready & LOOP_CLOSED) {
+		s->readable = true;
+		see_hangup(s);
+	}
+	if (may_be_reset(s, ready)) {
+		int err = socket_error(s->fd);
+
+		if (err)
+			see_error(s, err);
+	}
+	if ((ready & LOOP_WRITE) && !s->broken)
+		out_resume(s);
+	stream_turn(s);
+}
+
+/* ---- life ---- */
+static struct stream *make(struct loop *l, int fd, struct block_pool *pool, stream_fn *fn,
+                           void *owner)
+{
+	struct stream *s = xcalloc(1, sizeof(*s));
+	int one = 1;
+
+	s->ops = &stream_plain;
+	s->loop = l;
+	s->fd = fd;
+	s->pool = pool;
+	s->fn = fn;
+	s->owner = owner;
+	s->writable = true;
+	chain_init(&s->out);
+	loop_task_init(&s->task, turn_task, s);
+	loop_timer_init(&s->check, stream_check, s);
+	/* A unix socket refuses, which is as good as knowing its family. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return s;
+}
+
+struct stream *stream_new(struct loop *l, int fd, struct block_pool *pool, stream_fn *fn,
+                          void *owner)
+{
+	struct stream *s = make(l, fd, pool, fn, owner);
+
+	s->io = loop_io_new(l, fd, stream_ready, s);
+	return s;
+}
+
+struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, socklen_t len,
+                              struct block_pool *pool, stream_fn *fn, void *owner, int *err)
+{
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stream *s;
+
+	if (fd < 0) {
+		*err = errno;
+		return NULL;
+	}
+	s = make(l, fd, pool, fn, owner);
+	if (connect(fd, addr, len) == 0) {
+		set_pending(s, STREAM_CONNECTED);
+	} else if (errno == EINPROGRESS || errno == EINTR) {
+		s->connecting = true;
+		s->writable = false;
+	} else {
+		/* No event will tell of it: a socket without a connection is not watched. */
+		s->eof = true;
+		see_error(s, errno);
+		return s;
+	}
+	s->io = loop_io_new(l, fd, stream_ready, s);
+	return s;
+}
+
+static void destroy(void *arg)
+{
+	struct stream *s = arg;
+
+	chain_deinit(&s->out);
+	free(s);
+}
+
+struct stream *stream_close(struct stream *s)
+{
+	if (!s || s->closed)
+		return NULL;
+	s->closed = true;
+	loop_io_free(s->io);
+	loop_timer_drop(s->loop, &s->check);
+	close(s->fd);
+	s->fd = -1;
+	in_drop(s);
+	chain_drain(&s->out, s->out.bytes);
+	loop_task_cancel(&s->task);
+	loop_task_init(&s->task, destroy, s);
+	loop_defer(s->loop, &s->task);
+	return NULL;
+}
+
+void stream_set_owner(struct stream *s, stream_fn *fn, void *owner)
+{
+	s->fn = fn;
+	s->owner = owner;
+}
+
+/* ---- the owner's side of reading ---- */
+struct str stream_in(const struct stream *s)
+{
+	if (!s->in)
+		return STR_NONE;
+	return (struct str){s->in->data + s->pos, unread(s)};
+}
+
+/* A full block may have kept the socket waiting, an empty one is given back; both by the task,
+ * since the owner may still look at the bytes. */
+static void consumed(struct stream *s)
+{
+	if (unread(s) == 0)
+		s->reserve = 0;
+	if (can_read(s) || unread(s) == 0)
+		schedule(s);
+}
+
+struct slice stream_take(struct stream *s, size_t n)
+{
+	struct slice sl;
+
+	if (n > unread(s))
+		n = unread(s);
+	if (n == 0)
+		return (struct slice){NULL, NULL, 0};
+	sl = (struct slice){block_ref(s->in), s->in->data + s->pos, n};
+	s->pos += (uint32_t)n;
+	consumed(s);
+	return sl;
+}
+
+void stream_skip(struct stream *s, size_t n)
+{
+	if (n > unread(s))
+		n = unread(s);
+	if (n == 0)
+		return;
+	s->pos += (uint32_t)n;
+	consumed(s);
+}
+
+void stream_in_reserve(struct stream *s, size_t total)
+{
+	s->reserve = total;
+	if (s->in && s->in->cap - s->pos < total)
+		in_move(s, in_limit(s));
+	if (can_read(s))
+		schedule(s);
+}
+
+void stream_pause(struct stream *s, bool paused)
+{
+	if (s->paused == paused)
+		return;
+	s->paused = paused;
+	if (paused)
+		return;
+	if (unread(s) > 0)
+		set_pending(s, STREAM_IN);
+	else if (can_read(s))
+		schedule(s);
+}
+
+void stream_poke(struct stream *s)
+{
+	if (unread(s) > 0)
+		set_pending(s, STREAM_IN);
+}
+
+/* ---- the owner's side of writing ---- */
+void stream_send(struct stream *s, struct slice data)
+{
+	if (s->broken || s->shut) {
+		slice_unref(data);
+		return;
+	}
+	chain_push(&s->out, data);
+}
+
+void stream_send_copy(struct stream *s, const void *p, size_t n)
+{
+	if (!s->broken && !s->shut)
+		chain_copy(&s->out, s->pool, p, n);
+}
+
+void stream_send_chain(struct stream *s, struct chain *c, size_t n)
+{
+	if (n > c->bytes)
+		n = c->bytes;
+	if (s->broken || s->shut)
+		chain_drain(c, n);
+	else
+		chain_move(&s->out, c, n);
+}
+
+int stream_shutdown(struct stream *s)
+{
+	if (s->broken)
+		return -s->err;
+	s->shut = true;
+	return stream_flush(s);
+}
+
+/* ---- questions ---- */
+size_t stream_queued(const struct stream *s)
+{
+	return s->out.bytes;
+}
+
+uint64_t stream_written(const struct stream *s)
+{
+	return s->written;
+}
+
+uint64_t stream_read_total(const struct stream *s)
+{
+	return s->read_total;
+}
+
+int stream_error(const struct stream *s)
+{
+	return s->err;
+}
+
+bool stream_eof(const struct stream *s)
+{
+	return s->hangup || s->eof;
+}
+
+int stream_fd(const struct stream *s)
+{
+	return s->fd;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * The inside of a stream, for stream.c and the kinds of sockets below it; nobody else includes
+ * this.
+ */
+#ifndef NET_STREAM_OPS_H
+#define NET_STREAM_OPS_H
+
+#include "net/stream.h"
+
+#include <sys/types.h>
+
+/* Answer bytes or -errno; read answers 0 at the end. */
+struct stream_ops {
+	ssize_t (*read)(struct stream *s, void *p, size_t n);
+	ssize_t (*write)(struct stream *s, const struct iovec *iov, int n);
+	int (*shutdown)(struct stream *s);
+};
+
+struct stream {
+	const struct stream_ops *ops;
+	struct loop *loop;
+	struct loop_io *io;
+	struct block_pool *pool;
+	stream_fn *fn;
+	void *owner;
+	struct loop_task task;
+	struct loop_timer check;
+	struct block *in;
+	uint32_t pos;   /* unread bytes are in->data[pos .. in->used) */
+	size_t reserve; /* what the owner wants contiguous, 0: BLOCK_SIZE */
+	struct chain out;
+	uint64_t written;
+	uint64_t read_total;
+	unsigned pending; /* STREAM_* to be told */
+	int fd;
+	int err;
+	bool readable; /* the kernel may have more */
+	bool writable; /* the last write took everything */
+	bool hangup;   /* the peer's close was seen: read to the end, no edge will come */
+	bool eof;      /* read to the end */
+	bool broken;   /* writing is over, err is set */
+	bool paused;
+	bool connecting;
+	bool busy; /* within stream_turn() */
+	bool closed;
+	bool blocked;  /* a flush left bytes behind: STREAM_OUT is due when they are gone */
+	bool was_high; /* over STREAM_LOW since: STREAM_OUT is due at STREAM_LOW */
+	bool shut;     /* no more writing once the queue is empty */
+	bool shut_done;
+	bool unsure; /* see stream_check() */
+};
+
+extern const struct stream_ops stream_plain;
+
+#endif
