@@ -166,30 +166,40 @@ const char *perm_strerror(int r)
 	}
 }
 
+static ssize_t read_some(int fd, char *p, size_t n)
+{
+	ssize_t r;
+
+	do
+		r = read(fd, p, n);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? err_origin(-errno) : r;
+}
+
 static int read_whole(int fd, size_t max, struct buf *out)
 {
 	size_t begin = out->n;
 
 	for (;;) {
 		size_t left = max - (out->n - begin);
-		/* One byte more than may come shows that the file is larger. */
-		size_t want = left < READ_PART ? left + 1 : READ_PART;
+		size_t room = out->cap - out->n;
+		char probe;
 		ssize_t n;
 
-		if (want > out->cap - out->n && buf_reserve(out, want) &&
-		    buf_reserve(out, want = out->max - out->n))
-			return PERM_E_SIZE;
-		if (want == 0)
-			return PERM_E_SIZE;
-		n = read(fd, out->p + out->n, want);
-		if (n < 0 && errno == EINTR)
+		if (left && room) {
+			n = read_some(fd, out->p + out->n, left < room ? left : room);
+			if (n <= 0)
+				return err_trace((int)n);
+			out->n += (size_t)n;
 			continue;
-		if (n < 0)
-			return err_origin(-errno);
-		if (n == 0)
-			return 0;
-		out->n += (size_t)n;
-		if ((size_t)n > left)
+		}
+		/* One byte aside tells the end, without growing (and copying) a secret for it. */
+		n = read_some(fd, &probe, 1);
+		if (n <= 0)
+			return err_trace((int)n);
+		if (!left || (buf_reserve(out, READ_PART) && buf_reserve(out, out->max - out->n)))
+			return PERM_E_SIZE;
+		if (buf_add(out, &probe, 1))
 			return PERM_E_SIZE;
 	}
 }
@@ -213,7 +223,7 @@ int perm_read_file(const char *path, size_t max, struct buf *out)
 	if (st.st_size > 0 && (uint64_t)st.st_size > max)
 		return PERM_E_SIZE;
 	/* At once, so that a secret is not left behind by growing. */
-	if (buf_reserve(out, (size_t)st.st_size + 1) && buf_reserve(out, (size_t)st.st_size))
+	if (buf_reserve(out, (size_t)st.st_size))
 		return PERM_E_SIZE;
 	r = read_whole(fd, max, out);
 	if (r)
