@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * A loaded configuration: read-only after load, one a generation. Everything lives in the conf's own arena and
- * dies with it. The raw tree (struct conf_node) is libconfig's file without libconfig, every node with its place.
+ * A loaded configuration: read-only after load, one a generation. Everything lives in the conf's
+ * own arena and dies with it. The raw tree (struct conf_node) is libconfig's file without
+ * libconfig, every node with its place.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -18,8 +19,8 @@
 enum conf_type { CONF_GROUP, CONF_LIST, CONF_ARRAY, CONF_STRING, CONF_INT, CONF_FLOAT, CONF_BOOL };
 struct conf_node {
 	enum conf_type type;
-	struct str key;        /* empty in lists and for the root */
-	const char *file;      /* lives as long as the process */
+	struct str key;   /* empty in lists and for the root */
+	const char *file; /* lives as long as the process */
 	unsigned line;
 	struct conf_node *parent;
 	struct conf_node *child; /* first of a group, list or array, in the order of the file */
@@ -32,16 +33,20 @@ struct conf_node {
 		bool b;
 	} u;
 };
-const struct conf_node *conf_child(const struct conf_node *n, struct str key); /* NULL: not there, or n NULL */
+const struct conf_node *conf_child(const struct conf_node *n,
+                                   struct str key); /* NULL: not there, or n NULL */
 const struct conf_node *conf_at(const struct conf_node *n, unsigned i);
-/* "limits.body": the keys down to n, then `key` where it is not empty. Elements of lists have no name of their own. */
+/* "limits.body": the keys down to n, then `key` where it is not empty. Elements of lists have no
+ * name of their own. */
 struct str conf_name(const struct conf_node *n, struct str key, struct arena *a);
-/* Feeds types, keys and values (not places), so that equal options give equal digests. NULL is fine. */
+/* Feeds types, keys and values (not places), so that equal options give equal digests. NULL is
+ * fine. */
 void conf_digest(const struct conf_node *n, struct digest *d);
 
 /* ---- what is wrong: collected, not only the first ---- */
 struct conf_diag {
-	struct buf text;   /* lines "file:line: message\n"; warnings as "file:line: warning: message\n" */
+	struct buf
+	    text; /* lines "file:line: message\n"; warnings as "file:line: warning: message\n" */
 	unsigned errors;
 	unsigned warnings;
 };
@@ -50,8 +55,10 @@ void conf_diag_deinit(struct conf_diag *d);
 void conf_error(struct conf_diag *d, const struct conf_node *at, const char *fmt, ...) PRINTF(3, 4);
 void conf_warn(struct conf_diag *d, const struct conf_node *at, const char *fmt, ...) PRINTF(3, 4);
 /* at a place that has no node; line 0 is left out */
-void conf_error_at(struct conf_diag *d, const char *file, unsigned line, const char *fmt, ...) PRINTF(4, 5);
-void conf_warn_at(struct conf_diag *d, const char *file, unsigned line, const char *fmt, ...) PRINTF(4, 5);
+void conf_error_at(struct conf_diag *d, const char *file, unsigned line, const char *fmt, ...)
+    PRINTF(4, 5);
+void conf_warn_at(struct conf_diag *d, const char *file, unsigned line, const char *fmt, ...)
+    PRINTF(4, 5);
 
 /* ---- typed settings ---- */
 struct conf_listener {
@@ -62,8 +69,8 @@ struct conf_listener {
 };
 struct conf_header {
 	struct str name;
-	struct str value; /* secret references resolved; never printed */
-	bool secret;      /* the value held a ${...} reference */
+	struct str value;   /* secret references resolved; never printed */
+	bool secret;        /* the value held a ${...} reference */
 	struct str written; /* as in the file, for -T */
 };
 struct conf_upstream {
@@ -99,8 +106,8 @@ struct conf_rule { /* of api rest */
 	struct str path;   /* a glob */
 	struct str action;
 	enum conf_from model_from;
-	struct str model;  /* fixed text, header name, or body key */
-	unsigned segment;  /* FROM_PATH: 1 is the first */
+	struct str model;         /* fixed text, header name, or body key */
+	unsigned segment;         /* FROM_PATH: 1 is the first */
 	struct str resource_type; /* default "model" */
 };
 struct conf_route {
@@ -108,8 +115,8 @@ struct conf_route {
 	struct str name; /* default: its path */
 	struct str host; /* empty: any; "*.x" */
 	struct str path;
-	bool prefix;     /* the path ends in '/' */
-	struct str api;  /* "openai" "rest"; others are refused until their issue lands */
+	bool prefix;    /* the path ends in '/' */
+	struct str api; /* "openai" "rest"; others are refused until their issue lands */
 	struct str stack;
 	struct str upstream;
 	struct conf_rule *rules;
@@ -121,16 +128,17 @@ struct conf_line { /* one line of a group of a stack */
 	struct str include; /* name of another stack, or empty */
 	struct str control; /* text; default "required" in audit; else it must be written */
 	const struct conf_node *options; /* NULL: none written */
-	struct str name;    /* default: the module's (or the included stack's) */
-	struct str label;   /* for goto; may be empty */
-	uint64_t timeout;   /* ns; default 2s */
+	struct str name;                 /* default: the module's (or the included stack's) */
+	struct str label;                /* for goto; may be empty */
+	uint64_t timeout;                /* ns; default 2s */
 	bool fail_open;
 	bool shadow;
 	bool swallow;
 	bool identity_add;
 };
 enum conf_group { G_AUTH, G_AUTHZ, G_RATELIMIT, G_FILTER, G_AUDIT, G_COUNT };
-extern const char *const conf_group_names[G_COUNT]; /* "auth" "authz" "ratelimit" "filter" "audit" */
+extern const char
+    *const conf_group_names[G_COUNT]; /* "auth" "authz" "ratelimit" "filter" "audit" */
 struct conf_stack {
 	const struct conf_node *node;
 	struct str name;
@@ -142,13 +150,14 @@ struct conf_stack {
 	} group[G_COUNT];
 };
 struct conf_limits {
-	uint64_t head;            /* bytes; 32K */
-	uint64_t body;            /* 16M */
-	uint64_t memory;          /* 256M */
-	unsigned connections;     /* 10000, over all workers */
-	uint64_t header_timeout;  /* ns; 10s */
-	uint64_t idle_timeout;    /* 60s: between requests; also: no progress of a request's body or a stalled reader */
-	uint64_t drain_timeout;   /* 30s */
+	uint64_t head;           /* bytes; 32K */
+	uint64_t body;           /* 16M */
+	uint64_t memory;         /* 256M */
+	unsigned connections;    /* 10000, over all workers */
+	uint64_t header_timeout; /* ns; 10s */
+	uint64_t idle_timeout;  /* 60s: between requests; also: no progress of a request's body or a
+	                           stalled reader */
+	uint64_t drain_timeout; /* 30s */
 };
 struct conf {
 	struct arena arena;
