@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * A module's options against its table: types, ranges, defaults, files and secrets, and the typed getters that the
- * module calls while it is created.
+ * A module's options against its table: types, ranges, defaults, files and secrets, and the typed
+ * getters that the module calls while it is created.
  */
 #ifndef STACK_OPTIONS_H
 #define STACK_OPTIONS_H
 
+#include "base/buf.h"
 #include "base/hash.h"
 #include "conf/conf.h"
 #include "merlon/module.h"
 
-/* Checks the options of a line against the module's table (a missing group counts as empty), reads its files and
- * secrets, and gives the root for cfg_get(). `line` is the place for what has no node. NULL: errors in d (all of
- * them). Everything lives in `a` and is wiped with it. The option `zone` (STR) is understood for every module that
- * stands in ratelimit or auth or authz; `status_on_bad_credential` (INT, 401 or 403) for every module in auth. */
-merlon_cfg *options_check(const struct merlon_module *m, const struct conf_node *options, const struct conf_node *line,
-                          struct arena *a, struct conf_diag *d);
+/* What is wrong with the module's own table (unknown types, no sub table, too deep), or NULL. */
+const char *options_table_check(const struct merlon_module *m);
+/* Checks the options of a line against the module's table (a missing group counts as empty), reads
+ * its files and secrets, and gives the root for cfg_get(). `line` is the place for what has no
+ * node. NULL: errors in d (all of them). Everything lives in `a` and is wiped with it. The option
+ * `zone` (STR) is understood for every module that stands in ratelimit or auth or authz;
+ * `status_on_bad_credential` (INT, 401 or 403) for every module in auth. */
+merlon_cfg *options_check(const struct merlon_module *m, const struct conf_node *options,
+                          const struct conf_node *line, struct arena *a, struct conf_diag *d);
 /* Feeds what makes the options what they are into a digest: values, files' bytes, secrets. */
 void options_digest(const merlon_cfg *cfg, struct digest *dg);
 /* Host functions of the same names (see module.h). */
@@ -25,9 +29,11 @@ int32_t host_cfg_rate(const merlon_cfg *cfg, const char *key, int64_t *count, in
 uint32_t host_cfg_count(const merlon_cfg *cfg, const char *key);
 const merlon_cfg *host_cfg_at(const merlon_cfg *cfg, const char *key, uint32_t i);
 struct merlon_str host_cfg_key(const merlon_cfg *cfg, uint32_t i);
-int32_t host_cfg_where(const merlon_cfg *cfg, const char *key, struct merlon_str *file, uint32_t *line);
+int32_t host_cfg_where(const merlon_cfg *cfg, const char *key, struct merlon_str *file,
+                       uint32_t *line);
 void host_cfg_error(const merlon_cfg *cfg, const char *key, struct merlon_str text);
-void host_cfg_file_error(const merlon_cfg *cfg, const char *key, uint32_t line, struct merlon_str text);
+void host_cfg_file_error(const merlon_cfg *cfg, const char *key, uint32_t line,
+                         struct merlon_str text);
 void host_cfg_warn(const merlon_cfg *cfg, const char *key, struct merlon_str text);
 /* Whether the module's table marks the key (dotted for groups) as a secret; for merlond -T. */
 bool options_is_secret(const struct merlon_module *m, struct str key);
