@@ -18,7 +18,7 @@
 #include "base/clock.h"
 
 #define TEXT_MAX 3072
-#define LINE_MAX_ (4 * TEXT_MAX + 64) /* every byte may become four */
+#define LINE_BYTES (4 * TEXT_MAX + 64) /* every byte may become four */
 
 static atomic_int least_level = LOG_L_NOTICE;
 static atomic_int log_fd = 2;
@@ -84,7 +84,7 @@ static size_t escape(char *out, const char *text)
 
 static void put_line(enum log_level level, const char *text)
 {
-	char line[LINE_MAX_];
+	char line[LINE_BYTES];
 	int fd = atomic_load_explicit(&log_fd, memory_order_relaxed);
 	size_t n = 0;
 	ssize_t r;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +157,29 @@ static void a_message_is_one_printable_line(void)
 	close(fds[1]);
 }
 
+/* In a process of its own, because the environment is looked at once. */
+static void the_journal_gets_the_priority_first(void)
+{
+	char out[256];
+	int fds[2], status = -1;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(pipe(fds) == 0);
+	pid = fork();
+	CU_ASSERT_FATAL(pid >= 0);
+	if (pid == 0) {
+		setenv("JOURNAL_STREAM", "8:1", 1);
+		log_set_fd(fds[1]);
+		log_msg(LOG_L_ERROR, "text");
+		_exit(0);
+	}
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	drain(fds[0], out, sizeof(out));
+	CU_ASSERT_STRING_EQUAL(out, "<3>error: text\n");
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void a_limited_place_tells_what_it_dropped(void)
 {
 	struct log_limit limit = {0};
@@ -183,6 +207,7 @@ static void a_limited_place_tells_what_it_dropped(void)
 int main(void)
 {
 	static const struct unit_test tests[] = {
+	    UNIT(the_journal_gets_the_priority_first), /* before the first line is logged here */
 	    UNIT(stamps),
 	    UNIT(stamps_agree_with_the_c_library),
 	    UNIT(what_is_written_can_be_read),
