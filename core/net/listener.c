@@ -136,6 +136,7 @@ static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 bool net_prefix_parse(struct str s, struct net_prefix *out)
 {
 	static const uint8_t zero[16];
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	struct str rest = s;
 	struct str addr = str_split(&rest, '/');
 	int family;
@@ -150,8 +151,7 @@ bool net_prefix_parse(struct str s, struct net_prefix *out)
 	bits = width;
 	if (rest.p && (rest.n > 3 || !str_u64(rest, &bits) || bits > width))
 		return false;
-	if (family == AF_INET6 && bits >= 96 &&
-	    IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)out->addr)) {
+	if (family == AF_INET6 && bits >= 96 && memcmp(out->addr, mapped, sizeof(mapped)) == 0) {
 		memmove(out->addr, out->addr + 12, 4);
 		memset(out->addr + 4, 0, 12);
 		bits -= 96;

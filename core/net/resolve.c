@@ -310,6 +310,15 @@ struct resolver *resolver_new(struct loop *l)
 	return r;
 }
 
+int resolver_servers(struct resolver *r, const char *csv)
+{
+	int status = ares_set_servers_ports_csv(r->channel, csv);
+
+	if (status == ARES_SUCCESS)
+		return 0;
+	return err_origin(status == ARES_ENOMEM ? -ENOMEM : -EINVAL);
+}
+
 void resolver_free(struct resolver *r)
 {
 	if (!r)
