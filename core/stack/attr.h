@@ -27,6 +27,7 @@ struct attrs {
 	bool id_write;     /* id.* is taken (kept or dropped when the line has answered) */
 	bool id_fill;      /* identity = "add": only keys that are unset */
 	bool org_conflict; /* id_fill met a differing id.org */
+	unsigned fill_mark; /* id_fill: attributes before the line under way, which are kept */
 };
 void attrs_init(struct attrs *as, struct arena *a);
 /* The host's own writing: any key. 0 or MERLON_E_FULL. */

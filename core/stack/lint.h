@@ -10,5 +10,7 @@
 #include "stack/stack.h"
 
 void lint(const struct stacks *s, const struct conf *c, struct conf_diag *d);
+/* The part about attributes that are read before anything writes them; the stack's includes are free of cycles. */
+void lint_reads(const struct stack *st, struct conf_diag *d);
 
 #endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Walking a group. run_apply() is the table of the state machine and nothing else; answered() adds
+ * what an answer means for attributes, replies and the place; run_go() is the driver, and the only
+ * one that calls modules.
+ *
+ * Denial is where every doubt ends: an answer that is no code is ERROR, an include without room is
+ * ERROR, a REPLY after a failure leaves the failure standing.
+ */
+#include "stack/run.h"
+
+static bool is_failure(int32_t code)
+{
+	return code == MERLON_UNAVAIL || code == MERLON_TIMEOUT || code == MERLON_ERROR;
+}
+
+static bool needs_grantor(enum conf_group g)
+{
+	return g == G_AUTH || g == G_AUTHZ;
+}
+
+/* REPLY inside an include ends the tx, whatever the include's own line says of it. */
+static enum action action_of(const struct stack_line *l, int32_t code)
+{
+	if (l->conf->shadow)
+		return ACT_IGNORE;
+	if (l->include && code == MERLON_REPLY)
+		return ACT_DIE;
+	return (enum action)l->action[code];
+}
+
+static void refuse(struct run_state *s, int32_t code)
+{
+	if (s->impression == NEG)
+		return;
+	s->impression = NEG;
+	if (code == MERLON_OK || code == MERLON_IGNORE)
+		code = MERLON_DENIED;
+	s->code = (uint8_t)code;
+}
+
+static void grant(struct run_state *s, const struct stack_line *l)
+{
+	if (s->impression != UNDEF || (needs_grantor(l->group) && !l->grantor))
+		return;
+	s->impression = POS;
+	s->code = MERLON_OK;
+}
+
+unsigned run_apply(struct run_state *s, const struct stack_line *l, int32_t code)
+{
+	unsigned next = l->index + 1;
+
+	switch (action_of(l, code)) {
+	case ACT_GOTO:
+		next = l->target[code];
+		__attribute__((fallthrough));
+	case ACT_IGNORE:
+		if (is_failure(code) && l->explicit_ignore)
+			s->failed_open = true;
+		return next;
+	case ACT_OK:
+		grant(s, l);
+		return next;
+	case ACT_DONE:
+		grant(s, l);
+		return s->impression == POS ? RUN_LAST : next;
+	case ACT_BAD:
+		refuse(s, code);
+		return next;
+	case ACT_DIE:
+		break;
+	}
+	refuse(s, code);
+	return RUN_LAST;
+}
+
+int32_t run_yield(const struct run_state *s, enum conf_group g)
+{
+	int32_t code = s->code;
+	if (s->impression == UNDEF)
+		code = needs_grantor(g) ? MERLON_NOCRED : MERLON_IGNORE;
+	return code == MERLON_NOCRED && s->failed_open ? MERLON_UNAVAIL : code;
+}
+
+static const struct stack_line *current(const struct run *r)
+{
+	const struct run_frame *f = &r->f[r->depth];
+	if (f->at >= f->g->n)
+		return NULL;
+	return &f->g->lines[r->reverse ? f->g->n - 1 - f->at : f->at];
+}
+
+bool run_shadowed(const struct run *r, const struct stack_line *l)
+{
+	return r->f[r->depth].shadow || l->conf->shadow;
+}
+
+enum right { MAY_NOT, MAY_FILL, MAY_ESTABLISH };
+
+/* What an OK of this line, coming now, would be worth to the identity. */
+static enum right identity_right(const struct run_frame *f, const struct stack_line *l)
+{
+	enum action ok = action_of(l, MERLON_OK);
+	if (!f->may_identify || !l->grantor || (ok != ACT_OK && ok != ACT_DONE))
+		return MAY_NOT;
+	if (f->s.impression == UNDEF)
+		return f->fill_only ? MAY_FILL : MAY_ESTABLISH;
+	return f->s.impression == POS && l->conf->identity_add ? MAY_FILL : MAY_NOT;
+}
+
+static void line_begin(struct run *r, const struct stack_line *l)
+{
+	enum right right = identity_right(&r->f[r->depth], l);
+	r->line_mark = attrs_mark(r->attrs);
+	r->attrs->id_write = right != MAY_NOT;
+	r->attrs->id_fill = right == MAY_FILL;
+	r->attrs->fill_mark = r->line_mark;
+	r->attrs->org_conflict = false;
+}
+
+static int32_t line_end(struct run *r, int32_t code)
+{
+	bool conflict = r->attrs->org_conflict;
+	r->attrs->id_write = r->attrs->id_fill = r->attrs->org_conflict = false;
+	if (code <= 0 || code > MERLON_CODE_MAX)
+		return MERLON_ERROR;
+	return code == MERLON_OK && conflict ? MERLON_DENIED : code;
+}
+
+static void move_on(struct run *r, struct run_frame *f, const struct stack_line *l, int32_t code,
+                    unsigned next)
+{
+	if (!r->reverse)
+		f->at = next < f->g->n ? next : f->g->n;
+	else
+		f->at = action_of(l, code) == ACT_DIE ? f->g->n : f->at + 1;
+}
+
+/* A line, or the include that `by` decided, has answered with a code. mark: attributes before it.
+ */
+static void answered(struct run *r, const struct stack_line *l, int32_t code, unsigned mark,
+                     const struct stack_line *by)
+{
+	struct run_frame *f = &r->f[r->depth];
+	bool shadow = run_shadowed(r, l);
+	bool reply = code == MERLON_REPLY;
+
+	if (reply && r->group == G_AUDIT) /* there is nothing to answer: the record was not taken */
+		code = MERLON_ERROR;
+	if (code != MERLON_OK || l->conf->shadow)
+		attrs_rollback(r->attrs, mark);
+	else if (identity_right(f, l) == MAY_NOT)
+		attrs_drop_identity(r->attrs, mark);
+
+	r->ops->decided(r->tx, l, r->group, code);
+
+	uint8_t before = f->s.impression;
+	unsigned next = run_apply(&f->s, l, code);
+	bool moved = f->s.impression != before;
+	if (moved)
+		f->by = f->s.code == code ? by : l;
+	if (shadow ? !l->include : reply && !(moved && f->s.code == MERLON_REPLY))
+		r->ops->discard(r->tx, by);
+	move_on(r, f, l, code, next);
+}
+
+static void enter(struct run *r, const struct stack_line *l)
+{
+	struct run_frame *f = &r->f[r->depth];
+	enum right right = identity_right(f, l);
+	if (r->depth + 1 >= RUN_DEPTH) {
+		answered(r, l, MERLON_ERROR, attrs_mark(r->attrs), l);
+		return;
+	}
+	r->depth++;
+	r->f[r->depth] = (struct run_frame){
+	    .g = &l->include->group[r->group],
+	    .may_identify = right != MAY_NOT,
+	    .fill_only = right == MAY_FILL,
+	    .shadow = f->shadow || l->conf->shadow,
+	    .mark = attrs_mark(r->attrs),
+	};
+}
+
+static void leave(struct run *r)
+{
+	const struct run_frame *f = &r->f[r->depth];
+	int32_t code = run_yield(&f->s, r->group);
+	const struct stack_line *by = f->by;
+	unsigned mark = f->mark;
+
+	r->depth--;
+	const struct stack_line *l = current(r);
+	answered(r, l, code, mark, by ? by : l);
+}
+
+void run_begin(struct run *r, const struct stack *s, enum conf_group g, const struct run_ops *ops,
+               merlon_tx *tx, struct attrs *attrs)
+{
+	*r = (struct run){.ops = ops, .tx = tx, .attrs = attrs, .group = g};
+	r->f[0] = (struct run_frame){
+	    .g = &s->group[g],
+	    .may_identify = g == G_AUTH,
+	    .mark = attrs_mark(attrs),
+	};
+}
+
+enum run_status run_go(struct run *r)
+{
+	for (;;) {
+		const struct stack_line *l = current(r);
+		if (!l && r->depth == 0)
+			return RUN_END;
+		if (!l) {
+			leave(r);
+		} else if (l->include) {
+			enter(r, l);
+		} else {
+			line_begin(r, l);
+			int32_t code = r->ops->call(r->tx, l, r->group);
+			if (code == MERLON_PENDING)
+				return RUN_WAIT;
+			answered(r, l, line_end(r, code), r->line_mark, l);
+		}
+	}
+}
+
+enum run_status run_resume(struct run *r, int32_t code)
+{
+	const struct stack_line *l = current(r);
+	answered(r, l, line_end(r, code), r->line_mark, l);
+	return run_go(r);
+}
+
+static unsigned status_of(enum conf_group g, int32_t code, const struct stack_line *by)
+{
+	if (g == G_AUDIT)
+		return 503;
+	switch (code) {
+	case MERLON_NOCRED:
+		return g == G_AUTH ? 401 : 403;
+	case MERLON_BADCRED:
+	case MERLON_EXPIRED:
+		if (g == G_AUTH && by && by->ctx && by->ctx->status_on_bad_credential)
+			return (unsigned)by->ctx->status_on_bad_credential;
+		return g == G_AUTH ? 401 : 403;
+	case MERLON_DENIED:
+		return 403;
+	case MERLON_LIMITED:
+		return 429;
+	case MERLON_UNAVAIL:
+	case MERLON_TIMEOUT:
+		return 503;
+	case MERLON_REPLY:
+		return 0;
+	default:
+		return 500;
+	}
+}
+
+struct verdict run_verdict(const struct run *r)
+{
+	const struct run_frame *f = &r->f[0];
+	int32_t code = run_yield(&f->s, r->group);
+
+	/* UNDEF passes where nobody has to grant; so does a group that says it has no lines */
+	if (code == MERLON_OK || code == MERLON_IGNORE || f->g->none)
+		return (struct verdict){.pass = true, .code = MERLON_OK, .by = f->by};
+	return (struct verdict){
+	    .code = code,
+	    .status = status_of(r->group, code, f->by),
+	    .by = f->by,
+	};
+}
