@@ -164,6 +164,18 @@ const char *addr_check_host(struct str s)
 	return is_hostname(s) ? NULL : "is not a host name";
 }
 
+static const char *check_segments(struct str rest)
+{
+	while (rest.p && rest.n > 0) {
+		struct str part = str_split(&rest, '/');
+		if (part.n == 0)
+			return "must not hold \"//\"";
+		if (str_eq(part, STR(".")) || str_eq(part, STR("..")))
+			return "must not hold \".\" or \"..\" as a segment";
+	}
+	return NULL;
+}
+
 const char *addr_check_path(struct str s)
 {
 	if (s.n == 0 || s.p[0] != '/')
@@ -175,15 +187,7 @@ const char *addr_check_path(struct str s)
 		if (c == '%' || c == '?' || c == '#')
 			return "must not hold \"%\", \"?\" or \"#\"";
 	}
-	struct str rest = {s.p + 1, s.n - 1};
-	while (rest.p && rest.n > 0) {
-		struct str part = str_split(&rest, '/');
-		if (part.n == 0)
-			return "must not hold \"//\"";
-		if (str_eq(part, STR(".")) || str_eq(part, STR("..")))
-			return "must not hold \".\" or \"..\" as a segment";
-	}
-	return NULL;
+	return check_segments((struct str){s.p + 1, s.n - 1});
 }
 
 bool addr_is_token(struct str s)

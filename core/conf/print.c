@@ -39,9 +39,8 @@ static void put_str(struct printer *p, struct str s)
 		p->r = buf_adds(p->out, s);
 }
 
-static void put_text(struct printer *p, struct str s)
+static void put_escaped(struct printer *p, struct str s)
 {
-	put(p, "\"");
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		if (c == '"' || c == '\\')
@@ -53,6 +52,12 @@ static void put_text(struct printer *p, struct str s)
 		else
 			put_str(p, (struct str){s.p + i, 1});
 	}
+}
+
+static void put_text(struct printer *p, struct str s)
+{
+	put(p, "\"");
+	put_escaped(p, s);
 	put(p, "\"");
 }
 
@@ -313,9 +318,9 @@ static void put_rule(struct printer *p, const struct conf_rule *r)
 	put_key(p, "path", r->path);
 	put_key(p, "action", r->action);
 	if (r->model_from != FROM_NONE) {
-		put(p, " model = \"%s\" ", forms[r->model_from]);
-		put_text(p, r->model);
-		put(p, ";");
+		put(p, " model = \"%s", forms[r->model_from]);
+		put_escaped(p, r->model);
+		put(p, "\";");
 	}
 	put_key(p, "resource_type", r->resource_type);
 	put(p, " }");

@@ -202,17 +202,33 @@ static void bracket(struct scan *s, char c)
 	s->at++;
 }
 
+static bool begins_number(const struct scan *s)
+{
+	size_t sign = peek(s, 0) == '-' || peek(s, 0) == '+' ? 1 : 0;
+	return is_digit(peek(s, sign));
+}
+
+static bool begins_comment(const struct scan *s)
+{
+	return peek(s, 0) == '/' && peek(s, 1) == '*';
+}
+
+static bool begins_remark(const struct scan *s)
+{
+	return peek(s, 0) == '#' || (peek(s, 0) == '/' && peek(s, 1) == '/');
+}
+
 static void skip_token(struct scan *s, char c)
 {
 	if (c == '"')
 		skip_string(s);
-	else if (c == '#' || (c == '/' && peek(s, 1) == '/'))
+	else if (begins_remark(s))
 		skip_line(s);
-	else if (c == '/' && peek(s, 1) == '*')
+	else if (begins_comment(s))
 		skip_comment(s);
 	else if (isalpha((unsigned char)c) || c == '*')
 		skip_name(s);
-	else if (is_digit(c) || ((c == '-' || c == '+') && is_digit(peek(s, 1))))
+	else if (begins_number(s))
 		skip_number(s);
 	else if (c == '.' && is_digit(peek(s, 1)))
 		skip_fraction(s);
