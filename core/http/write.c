@@ -15,6 +15,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define LINE_EXTRA 4 /* ": " and CRLF */
+
 static void add(struct http_out *o, struct str s)
 {
 	if (o->r == 0)
@@ -28,7 +30,7 @@ static char *put(char *to, struct str s)
 	return to + s.n;
 }
 
-/* Room for one line that is then written in place; NULL: an earlier failure, or the ceiling. */
+/* Room for what is then written in place; NULL: an earlier failure, or the ceiling. */
 static char *room(struct http_out *o, size_t n)
 {
 	if (o->r == 0)
@@ -79,17 +81,25 @@ void http_out_status(struct http_out *o, unsigned status)
 	add(o, STR("\r\n"));
 }
 
-static void line(struct http_out *o, struct str name, struct str value)
+static char *put_line(char *to, struct str name, struct str value)
 {
-	char *to = room(o, name.n + value.n + 4);
-
-	if (!to)
-		return;
 	to = put(to, name);
 	to = put(to, STR(": "));
 	to = put(to, value);
-	to = put(to, STR("\r\n"));
-	o->b->n = (size_t)(to - o->b->p);
+	return put(to, STR("\r\n"));
+}
+
+static void line(struct http_out *o, struct str name, struct str value)
+{
+	char *to = room(o, name.n + value.n + LINE_EXTRA);
+
+	if (to)
+		o->b->n = (size_t)(put_line(to, name, value) - o->b->p);
+}
+
+static bool passed_on(const struct http_field *f, uint64_t skip)
+{
+	return !(f->flags & HTTP_FIELD_DROP) && !(skip >> f->id & 1);
 }
 
 void http_out_field(struct http_out *o, struct str name, struct str value)
@@ -127,18 +137,18 @@ void http_out_fields(struct http_out *o, const struct http_head *h, uint64_t ski
 {
 	size_t total = 0;
 
-	for (unsigned i = 0; i < h->nfields; i++)
-		total += h->fields[i].name.n + h->fields[i].value.n + 4;
-	/* One reservation for all; where it does not fit because of what is skipped, each line is
-	 * tried. */
-	if (o->r == 0 && total <= o->b->max - o->b->n)
-		o->r = buf_reserve(o->b, total);
 	for (unsigned i = 0; i < h->nfields; i++) {
-		const struct http_field *f = &h->fields[i];
-
-		if (!(f->flags & HTTP_FIELD_DROP) && !(skip >> f->id & 1))
-			line(o, f->name, f->value);
+		if (passed_on(&h->fields[i], skip))
+			total += h->fields[i].name.n + h->fields[i].value.n + LINE_EXTRA;
 	}
+	char *to = total ? room(o, total) : NULL;
+	if (!to)
+		return;
+	for (unsigned i = 0; i < h->nfields; i++) {
+		if (passed_on(&h->fields[i], skip))
+			to = put_line(to, h->fields[i].name, h->fields[i].value);
+	}
+	o->b->n = (size_t)(to - o->b->p);
 }
 
 static void length(struct http_out *o, uint64_t n)
