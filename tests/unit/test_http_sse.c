@@ -55,6 +55,7 @@ static void events_end_at_empty_lines(void)
 static void lines_end_in_any_of_three(void)
 {
 	check("data: a\r\n\r\ndata: b\r\n\r\n", "<a><b>");
+	check("data: a\r\ndata: b\r\nid: 1\r\n\r\n", "<a\nb>");
 	check("data: a\r\rdata: b\r\r", "<a><b>");
 	check("data: a\r\n\ndata: b\n\r\n", "<a><b>");
 	check("data: a\n\r", "<a>");
