@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * The request's body on its way: taken off the connection, scanned by the api, parked until the
+ * groups have decided, then released to the filters and the upstream. The bytes are never copied;
+ * what is held is references to the blocks they were read into.
+ */
+#include "tx/reply.h"
+#include "tx/step.h"
+
+void body_want(merlon_tx *tx)
+{
+	if (tx->body_wanted)
+		return;
+	tx->body_wanted = true;
+	digest_begin(tx, MERLON_REQUEST);
+	if (tx->head.expect_continue && !tx->body_ended && tx->c && stream_in(tx->c->s).n == 0)
+		reply_continue(tx);
+}
+
+static enum step_result body_refuse(merlon_tx *tx, unsigned status, const char *code,
+                                    const char *why)
+{
+	tx->body_bad = true;
+	tx->refusal.close = true;
+	return tx_refuse(tx, status, code, why, MERLON_END_ERROR);
+}
+
+static enum step_result body_invalid(merlon_tx *tx, enum json_error e, const char *why)
+{
+	struct str text =
+	    arena_printf(&tx->arena, "invalid request body: %s", why ? why : json_strerror(e));
+	return body_refuse(tx, 400, "invalid_json", text.p);
+}
+
+/* Parked bytes count against limits.memory, until the exchange drains them. */
+static bool body_charge(merlon_tx *tx)
+{
+	size_t now = tx->parked.bytes;
+	if (now > tx->charged) {
+		if (!worker_mem_take(tx->w, now - tx->charged))
+			return false;
+	} else if (now < tx->charged) {
+		worker_mem_give(tx->w, tx->charged - now);
+	}
+	tx->charged = now;
+	return true;
+}
+
+static enum step_result body_data(merlon_tx *tx, struct slice data)
+{
+	tx->received += data.n;
+	enum step_result r = STEP_NEXT;
+	enum json_error e = JSON_OK;
+	if (tx->received > tx->gw->gen->conf->limits.body)
+		r = body_refuse(tx, 413, "request_too_large", "the request's body is too large");
+	else if (tx->call.reads_body)
+		e = api_body_feed(&tx->call, (struct str){data.p, data.n});
+	chain_push(&tx->parked, data);
+	if (e != JSON_OK)
+		r = body_invalid(tx, e, NULL);
+	return r;
+}
+
+static enum step_result body_end(merlon_tx *tx)
+{
+	tx->body_ended = true;
+	if (!tx->call.reads_body)
+		return STEP_NEXT;
+	const char *why = NULL;
+	enum json_error e = api_body_end(&tx->call, &why);
+	if (e != JSON_OK)
+		return body_invalid(tx, e, why);
+	tx->scan_ended = true;
+	return STEP_NEXT;
+}
+
+/* Reading stops while much is on its way to a slower upstream. */
+static bool body_room(const merlon_tx *tx)
+{
+	if (!tx->ex)
+		return true;
+	return exchange_queued(tx->ex) + tx->parked.bytes + tx->up.in.bytes + tx->up.out.bytes <
+	       STREAM_HIGH;
+}
+
+/* Takes one piece. STEP_NEXT and *more: look again. */
+static enum step_result body_piece(merlon_tx *tx, bool *more)
+{
+	struct stream *s = tx->c->s;
+	struct str in = stream_in(s);
+	size_t used = 0;
+	struct str data = STR_NONE;
+	enum http_body_result br = http_body_next(&tx->body, in.p, in.n, &used, &data);
+	*more = br == HTTP_BODY_DATA;
+	if (br == HTTP_BODY_BAD)
+		return body_refuse(tx, 400, "malformed_request", tx->body.reason);
+	if (br != HTTP_BODY_DATA) {
+		stream_skip(s, used);
+		return br == HTTP_BODY_DONE ? body_end(tx) : STEP_NEXT;
+	}
+	size_t before = (size_t)(data.p - in.p);
+	stream_skip(s, before);
+	struct slice taken = stream_take(s, data.n);
+	stream_skip(s, used - before - data.n);
+	return body_data(tx, taken);
+}
+
+enum step_result body_pull(merlon_tx *tx)
+{
+	if (!tx->c || !tx->body_wanted)
+		return STEP_NEXT;
+	if (tx->head.framing == HTTP_NO_BODY && tx->call.reads_body && !tx->scan_ended)
+		return body_end(tx);
+	bool more = !tx->body_ended;
+	while (more && body_room(tx)) {
+		enum step_result r = body_piece(tx, &more);
+		if (r != STEP_NEXT)
+			return r;
+		if (tx->body_ended)
+			break;
+	}
+	if (!body_charge(tx))
+		return body_refuse(tx, 503, "overloaded", "too many requests are waiting");
+	return STEP_NEXT;
+}
+
+static void body_send(merlon_tx *tx, struct slice data)
+{
+	digest_feed(tx, MERLON_REQUEST, (struct str){data.p, data.n});
+	if (!tx->chunked_up) {
+		exchange_send(tx->ex, data);
+		return;
+	}
+	char head[HTTP_CHUNK_HEAD_MAX];
+	size_t n = http_chunk_head(data.n, head);
+	exchange_send(tx->ex, slice_copy(&tx->w->blocks, head, n));
+	exchange_send(tx->ex, data);
+	exchange_send(tx->ex, (struct slice){NULL, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n});
+}
+
+enum step_result body_forward(merlon_tx *tx)
+{
+	if (tx->body_sent || !tx->ex)
+		return STEP_NEXT;
+	uint64_t may = tx->received;
+	if (tx->call.reads_body && !tx->scan_ended)
+		may = api_releasable(&tx->call, tx->received);
+	if (may > tx->released) {
+		chain_move(&tx->up.in, &tx->parked, (size_t)(may - tx->released));
+		tx->released = may;
+	}
+	tx->up.ended = tx->body_ended && tx->released == tx->received;
+	enum step_result r = filter_pump(tx, MERLON_REQUEST);
+	if (r == STEP_REFUSE || r == STEP_ABORT)
+		return r;
+	while (tx->up.out.count > 0)
+		body_send(tx, chain_shift(&tx->up.out));
+	if (tx->up.done) {
+		tx->body_sent = true;
+		if (tx->chunked_up)
+			exchange_send(tx->ex,
+			              (struct slice){NULL, HTTP_LAST_CHUNK.p, HTTP_LAST_CHUNK.n});
+		digest_end(tx, MERLON_REQUEST, true);
+		exchange_send_end(tx->ex);
+	}
+	exchange_flush(tx->ex);
+	return body_charge(tx)
+	           ? STEP_NEXT
+	           : body_refuse(tx, 503, "overloaded", "too many requests are waiting");
+}

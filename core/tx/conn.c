@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Client connections: what happens between requests and around them. A connection is idle, serving
+ * (it has a tx), dropping the rest of a refused body, or lingering after an early answer.
+ */
+#include "tx/conn.h"
+
+#include "base/clock.h"
+#include "tx/tx.h"
+
+#include <stdlib.h>
+
+static void conn_event(void *arg, unsigned what);
+static void conn_timer(void *arg);
+static void conn_begin(void *arg);
+
+static const struct conf_limits *limits(const struct conn *c)
+{
+	return &c->w->current->gen->conf->limits;
+}
+
+void conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
+                 bool half_close)
+{
+	struct conn *c = xcalloc(1, sizeof(*c));
+	c->w = w;
+	c->half_close = half_close;
+	if (len > sizeof(c->addr.ss))
+		len = sizeof(c->addr.ss);
+	memcpy(&c->addr.ss, peer, len);
+	c->addr.len = len;
+	char text[64];
+	net_addr_text(peer, text);
+	memcpy(c->peer, text, sizeof(c->peer) - 1);
+	loop_timer_init(&c->timer, conn_timer, c);
+	loop_task_init(&c->next, conn_begin, c);
+	list_add(&w->conns, &c->node);
+	w->nconns++;
+	atomic_fetch_add(w->connections, 1);
+	c->s = stream_new(w->base.loop, fd, &w->blocks, conn_event, c);
+	conn_deadline(c, limits(c)->idle_timeout);
+}
+
+void conn_deadline(struct conn *c, uint64_t ns)
+{
+	c->progress = stream_written(c->s) + stream_read_total(c->s);
+	loop_timer_in(c->w->base.loop, &c->timer, ns);
+}
+
+struct conn *conn_close(struct conn *c)
+{
+	struct worker *w = c->w;
+	if (!c->s)
+		return NULL;
+	merlon_tx *tx = c->tx;
+	c->tx = NULL;
+	if (tx)
+		tx_client_gone(tx);
+	loop_timer_drop(w->base.loop, &c->timer);
+	loop_task_cancel(&c->next);
+	c->s = stream_close(c->s);
+	list_del(&c->node);
+	w->nconns--;
+	atomic_fetch_sub(w->connections, 1);
+	/* Callers up the stack still look at c->s to see that it is closed. */
+	loop_task_init(&c->next, free, c);
+	loop_defer(w->base.loop, &c->next);
+	if (w->conn_closed)
+		w->conn_closed(w);
+	if (w->draining && list_empty(&w->conns) && w->drained)
+		w->drained(w);
+	return NULL;
+}
+
+/* RFC 9112 §9.6: the answer would be lost in a reset if the socket closed with unread bytes in it.
+ */
+static void conn_linger(struct conn *c)
+{
+	if (c->gone && stream_queued(c->s) == 0) {
+		conn_close(c);
+		return;
+	}
+	c->lingering = true;
+	stream_shutdown(c->s);
+	loop_timer_in(c->w->base.loop, &c->timer, LINGER_NS);
+	struct str in = stream_in(c->s);
+	stream_skip(c->s, in.n);
+}
+
+/* Bytes of a refused body. True: the rest has been read. */
+static bool conn_drop(struct conn *c)
+{
+	struct str in = stream_in(c->s);
+	size_t n = in.n < c->dropping ? in.n : (size_t)c->dropping;
+	stream_skip(c->s, n);
+	c->dropping -= n;
+	return c->dropping == 0;
+}
+
+void conn_next(struct conn *c, bool keep, uint64_t rest)
+{
+	c->tx = NULL;
+	if (!keep || c->w->draining) {
+		conn_linger(c);
+		return;
+	}
+	c->dropping = rest;
+	conn_deadline(c, limits(c)->idle_timeout);
+	if (!conn_drop(c))
+		return;
+	if (stream_in(c->s).n > 0)
+		loop_defer(c->w->base.loop, &c->next);
+	else if (c->gone)
+		conn_close(c);
+}
+
+/* The next request's first byte is there. */
+static void conn_begin(void *arg)
+{
+	struct conn *c = arg;
+	if (c->tx || c->lingering || stream_in(c->s).n == 0)
+		return;
+	c->tx = tx_new(c->w, c);
+	conn_deadline(c, limits(c)->header_timeout);
+	tx_go(c->tx);
+}
+
+static void conn_input(struct conn *c)
+{
+	if (c->lingering) {
+		struct str in = stream_in(c->s);
+		c->lingered += (uint32_t)in.n;
+		stream_skip(c->s, in.n);
+		if (c->lingered > LINGER_BYTES)
+			conn_close(c);
+	} else if (c->tx) {
+		tx_go(c->tx);
+	} else if (conn_drop(c)) {
+		conn_begin(c);
+	}
+}
+
+/* The client sends nothing more, and what it sent has been looked at. */
+static void conn_ended(struct conn *c)
+{
+	if (!c->tx) {
+		if (stream_in(c->s).n == 0)
+			conn_close(c);
+	} else if (tx_in(c->tx, S_PARSE)) {
+		tx_go(c->tx); /* the head can never be whole */
+	} else if (!c->half_close) {
+		conn_close(c);
+	}
+}
+
+static void conn_event(void *arg, unsigned what)
+{
+	struct conn *c = arg;
+	if (what & STREAM_ERROR) {
+		conn_close(c);
+		return;
+	}
+	if (what & (STREAM_HANGUP | STREAM_EOF))
+		c->gone = true;
+	if (what & STREAM_IN)
+		conn_input(c);
+	else if ((what & STREAM_OUT) && c->tx)
+		tx_go(c->tx);
+	/* Input may have ended the connection; and what had arrived before the end is served first.
+	 */
+	if (c->s && (what & (STREAM_HANGUP | STREAM_EOF)))
+		conn_ended(c);
+}
+
+static void conn_timer(void *arg)
+{
+	struct conn *c = arg;
+	if (!c->tx) {
+		conn_close(c);
+		return;
+	}
+	uint64_t progress = stream_written(c->s) + stream_read_total(c->s);
+	bool moved = progress != c->progress;
+	if (tx_in(c->tx, S_PARSE)) {
+		tx_head_timeout(c->tx);
+	} else if (moved || !tx_waits_for_client(c->tx)) {
+		conn_deadline(c, limits(c)->idle_timeout);
+	} else {
+		tx_client_stalled(c->tx);
+	}
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * A client connection: one live tx at most, keep-alive, deadlines, and the lingering end after an
+ * early answer. Owns its stream and its tx; is owned by its worker. States in order: idle or
+ * serving, then lingering, then gone.
+ */
+#ifndef TX_CONN_H
+#define TX_CONN_H
+
+#include "net/stream.h"
+#include "tx/worker.h"
+
+#define LINGER_BYTES (1024 * 1024)
+#define LINGER_NS (2 * NS_PER_S)
+#define DRAIN_REST (64 * 1024) /* a known rest of a refused body that is read and dropped */
+
+struct merlon_tx;
+struct conn {
+	struct list node;
+	struct worker *w;
+	struct stream *s;
+	struct merlon_tx *tx;
+	struct loop_timer timer;
+	struct loop_task next; /* begins the next request from a fresh stack */
+	uint64_t progress;     /* stream_written() or bytes read when the timer was set */
+	uint64_t dropping;     /* bytes of a refused request's body still to be read and dropped */
+	uint32_t lingered;
+	bool lingering;
+	bool half_close;
+	bool gone; /* the client has hung up */
+	char peer[46];
+	struct net_addr addr;
+};
+/* Takes fd. */
+void conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
+                 bool half_close);
+/* The tx has ended and is gone. keep: another request may follow. rest: bytes of its body to drop
+ * first. */
+void conn_next(struct conn *c, bool keep, uint64_t rest);
+/* Ends the connection; a live tx is told first. Returns NULL. */
+struct conn *conn_close(struct conn *c);
+/* Restarts the deadline of the phase the connection is in. */
+void conn_deadline(struct conn *c, uint64_t ns);
+
+#endif

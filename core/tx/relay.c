@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * The upstream's response on its way to the client: head once, then body pieces as they come,
+ * through the filters, in framing of our own. What is queued to a slow client stops the reading of
+ * the upstream.
+ */
+#include "http/headers.h"
+#include "tx/reply.h"
+#include "tx/step.h"
+
+static void ex_head(void *owner, struct http_head *h)
+{
+	merlon_tx *tx = owner;
+	const struct http_field *ct = http_first(h, HTTP_F_CONTENT_TYPE);
+	struct str type = ct ? ct->value : STR_NONE;
+	tx->rhead = h;
+	tx->response_ready = true;
+	tx->sse = str_ieq(http_media_type(type), STR("text/event-stream"));
+	api_response_begin(&tx->call, h->status, type,
+	                   http_first(h, HTTP_F_CONTENT_ENCODING) != NULL);
+}
+
+static void ex_body(void *owner, struct slice data)
+{
+	merlon_tx *tx = owner;
+	api_response_feed(&tx->call, (struct str){data.p, data.n});
+	chain_push(&tx->down.in, data);
+}
+
+static void ex_turn(void *owner)
+{
+	tx_go(owner);
+}
+
+static void ex_end(void *owner)
+{
+	merlon_tx *tx = owner;
+	tx->ex = NULL;
+	tx->response_ended = true;
+	tx->upstream_ended = loop_now(tx->w->base.loop);
+	api_response_end(&tx->call);
+	tx_go(tx);
+}
+
+static void ex_fault(void *owner, enum exchange_fault f)
+{
+	merlon_tx *tx = owner;
+	tx->ex = NULL;
+	tx->fault = f;
+	tx->response_broken = true;
+	tx->upstream_ended = loop_now(tx->w->base.loop);
+	tx_go(tx);
+}
+
+const struct exchange_ops relay_ops = {
+    .head = ex_head,
+    .body = ex_body,
+    .turn = ex_turn,
+    .end = ex_end,
+    .fault = ex_fault,
+    .writable = ex_turn,
+};
+
+static int32_t call_response_head(merlon_tx *tx, const struct stack_line *l, enum conf_group g)
+{
+	(void)g;
+	if (!tx_has_entered(tx, l))
+		return MERLON_IGNORE;
+	hook_begin(tx, l);
+	return hook_head(l->ctx, tx, MERLON_RESPONSE);
+}
+
+static void no_decision(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code)
+{
+	/* A response passes unremarked; what was refused is a decision. */
+	if (code != MERLON_OK && code != MERLON_IGNORE)
+		group_decided(tx, l, g, code);
+}
+
+/* How the answer is framed to this client. */
+static void relay_framing(merlon_tx *tx)
+{
+	const struct http_head *h = tx->rhead;
+	tx->no_body = h->framing == HTTP_NO_BODY || tx->head.method == HTTP_HEAD;
+	bool length = h->framing == HTTP_LENGTH && tx->down.n == 0;
+	tx->chunked_down = !tx->no_body && !length && tx->head.minor == 1;
+	if (!tx->no_body && !length && tx->head.minor == 0)
+		tx->keep = false;
+	uint64_t rest = tx->head.framing == HTTP_LENGTH ? tx->body.left : UINT64_MAX;
+	bool whole = tx->body_ended || tx->head.framing == HTTP_NO_BODY;
+	if (tx->w->draining || tx->c->gone || (!whole && rest > DRAIN_REST))
+		tx->keep = false;
+}
+
+/* HEAD and 304 keep the length that the upstream told, for what would have been the body. */
+static void relay_out_framing(merlon_tx *tx, struct http_out *o)
+{
+	const struct http_head *h = tx->rhead;
+	const struct http_field *cl = http_first(h, HTTP_F_CONTENT_LENGTH);
+	if (tx->no_body) {
+		if (cl && h->status != 204)
+			http_out_field(o, STR("Content-Length"), cl->value);
+		return;
+	}
+	if (tx->chunked_down)
+		http_out_framing(o, HTTP_CHUNKED, 0);
+	else if (h->framing == HTTP_LENGTH && tx->down.n == 0)
+		http_out_framing(o, HTTP_LENGTH, h->length);
+}
+
+static enum step_result relay_filter_head(merlon_tx *tx)
+{
+	static const struct run_ops ops = {call_response_head, no_decision, group_discard};
+	if (tx->stack->group[G_FILTER].n == 0)
+		return STEP_NEXT;
+	enum step_result r = group_walk(tx, G_FILTER, &ops, true);
+	if (r == STEP_REFUSE && tx->end == MERLON_END_SUCCESS)
+		tx->end = MERLON_END_DENIED;
+	return r;
+}
+
+enum step_result relay_head(merlon_tx *tx)
+{
+	enum step_result r = relay_filter_head(tx);
+	if (r != STEP_NEXT)
+		return r;
+	struct http_head *h = tx->rhead;
+	relay_framing(tx);
+	http_mark_dropped(h);
+	for (unsigned i = 0; i < h->nfields; i++)
+		if (tx->edits[MERLON_RESPONSE] && reply_overrides(tx, h->fields[i].name))
+			h->fields[i].flags |= HTTP_FIELD_DROP;
+	struct buf *b = &tx->w->scratch;
+	buf_reset(b);
+	struct http_out o = {b, 0};
+	http_out_status(&o, h->status);
+	static const uint64_t skip =
+	    UINT64_C(1) << HTTP_F_CONTENT_LENGTH | UINT64_C(1) << HTTP_F_TRANSFER_ENCODING |
+	    UINT64_C(1) << HTTP_F_X_RATELIMIT | UINT64_C(1) << HTTP_F_X_REQUEST_ID;
+	http_out_fields(&o, h, skip);
+	reply_common(tx, &o);
+	relay_out_framing(tx, &o);
+	if (!tx->keep)
+		http_out_field(&o, STR("Connection"), STR("close"));
+	if (http_out_end(&o))
+		return tx_refuse(tx, 502, "upstream_error", "the model server's head is too large",
+		                 MERLON_END_ERROR);
+	stream_send_copy(tx->c->s, b->p, b->n);
+	tx->status = h->status;
+	tx->head_sent = true;
+	digest_begin(tx, MERLON_RESPONSE);
+	return STEP_NEXT;
+}
+
+static void relay_piece(merlon_tx *tx, struct slice data)
+{
+	struct stream *s = tx->c->s;
+	digest_feed(tx, MERLON_RESPONSE, (struct str){data.p, data.n});
+	tx->sent += data.n;
+	if (!tx->chunked_down) {
+		stream_send(s, data);
+		return;
+	}
+	char head[HTTP_CHUNK_HEAD_MAX];
+	size_t n = http_chunk_head(data.n, head);
+	stream_send_copy(s, head, n);
+	stream_send(s, data);
+	stream_send(s, (struct slice){NULL, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n});
+}
+
+/* Reading the upstream rests while the client is behind. */
+static void relay_pressure(merlon_tx *tx)
+{
+	if (!tx->ex)
+		return;
+	size_t queued = stream_queued(tx->c->s) + tx->down.in.bytes;
+	bool pause = tx->ex_paused ? queued >= STREAM_LOW : queued > STREAM_HIGH;
+	if (pause != tx->ex_paused) {
+		tx->ex_paused = pause;
+		exchange_pause(tx->ex, pause);
+	}
+}
+
+enum step_result relay_body(merlon_tx *tx)
+{
+	if (tx->sent_all)
+		return STEP_NEXT;
+	tx->down.ended = tx->response_ended;
+	enum step_result r = filter_pump(tx, MERLON_RESPONSE);
+	if (r == STEP_REFUSE || r == STEP_ABORT)
+		return r;
+	while (tx->down.out.count > 0) {
+		struct slice data = chain_shift(&tx->down.out);
+		if (tx->no_body)
+			slice_unref(data);
+		else
+			relay_piece(tx, data);
+	}
+	if (tx->down.done) {
+		if (tx->chunked_down)
+			stream_send(tx->c->s,
+			            (struct slice){NULL, HTTP_LAST_CHUNK.p, HTTP_LAST_CHUNK.n});
+		tx->sent_all = true;
+	}
+	stream_flush(tx->c->s);
+	relay_pressure(tx);
+	return STEP_NEXT;
+}

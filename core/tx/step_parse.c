@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * parse: the head, under its limits, or the status that names what is wrong with it. Syntax comes
+ * before routing.
+ */
+#include "tx/reply.h"
+#include "tx/step.h"
+
+#define READ_MORE 4096
+
+static const char *malformed_code(unsigned status)
+{
+	switch (status) {
+	case 414:
+		return "uri_too_long";
+	case 417:
+		return "expectation_failed";
+	case 431:
+		return "header_fields_too_large";
+	case 501:
+		return "not_implemented";
+	case 505:
+		return "http_version_not_supported";
+	default:
+		return "malformed_request";
+	}
+}
+
+static enum step_result parse_refuse(merlon_tx *tx, unsigned status, const char *why)
+{
+	tx->refusal.close = true;
+	tx->body_bad = true; /* what follows cannot be told apart from a body */
+	forward_source(tx);
+	forward_request_id(tx);
+	return tx_refuse(tx, status, malformed_code(status), why, MERLON_END_ERROR);
+}
+
+/* Two ways to say who one is, with different values: nobody can tell which one counts. */
+static bool credentials_differ(const struct http_head *h)
+{
+	static const enum http_field_id ids[] = {HTTP_F_AUTHORIZATION, HTTP_F_X_API_KEY,
+	                                         HTTP_F_API_KEY};
+	struct str seen = STR_NONE;
+	for (unsigned i = 0; i < h->nfields; i++) {
+		const struct http_field *f = &h->fields[i];
+		bool credential = false;
+		for (unsigned k = 0; k < 3; k++)
+			credential |= f->id == ids[k];
+		if (!credential)
+			continue;
+		struct str v = f->value;
+		if (f->id == HTTP_F_AUTHORIZATION && v.n > 7 && strncasecmp(v.p, "bearer ", 7) == 0)
+			v = str_trim((struct str){v.p + 7, v.n - 7});
+		if (seen.p && !str_eq(seen, v))
+			return true;
+		seen = v;
+	}
+	return false;
+}
+
+static enum step_result parse_done(merlon_tx *tx)
+{
+	struct stream *s = tx->c->s;
+	tx->head_bytes = stream_take(s, tx->head.size);
+	forward_source(tx);
+	forward_request_id(tx);
+	tx->keep = tx->head.keep_alive;
+	const char *why = NULL;
+	int r =
+	    url_parse(tx->head.target, tx->head.method == HTTP_OPTIONS, &tx->arena, &tx->url, &why);
+	if (r)
+		return parse_refuse(tx, 400, why);
+	if (credentials_differ(&tx->head))
+		return parse_refuse(tx, 400, "two credentials with different values");
+	const struct http_field *host = http_first(&tx->head, HTTP_F_HOST);
+	struct str name = tx->url.authority.p ? tx->url.authority : host ? host->value : STR("");
+	tx->host = url_host_name(name, &tx->arena);
+	http_body_init(&tx->body, tx->head.framing, tx->head.length);
+	tx->body_ended = http_body_done(&tx->body);
+	conn_deadline(tx->c, tx->gw->gen->conf->limits.idle_timeout);
+	return STEP_NEXT;
+}
+
+enum step_result step_parse(merlon_tx *tx)
+{
+	struct stream *s = tx->c->s;
+	struct str in = stream_in(s);
+	switch (http_parse(&tx->parser, in.p, in.n, &tx->arena, &tx->head)) {
+	case HTTP_DONE:
+		return parse_done(tx);
+	case HTTP_BAD:
+		return parse_refuse(tx, tx->parser.status, tx->parser.reason);
+	case HTTP_MORE:
+		break;
+	}
+	if (stream_eof(s))
+		return parse_refuse(tx, 400, "the request's head is not whole");
+	size_t want = in.n + READ_MORE;
+	stream_in_reserve(s, want < tx->parser.max + READ_MORE ? want : tx->parser.max + READ_MORE);
+	return STEP_WAIT;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * resolve: route and api. From here on the record knows the route, and refusals go to its stack.
+ */
+#include "tx/step.h"
+
+static enum step_result resolve_refuse(merlon_tx *tx, unsigned status, const char *allow,
+                                       const char *why)
+{
+	static const struct {
+		unsigned status;
+		const char *code;
+	} codes[] = {{404, "not_found"},
+	             {405, "method_not_allowed"},
+	             {413, "request_too_large"},
+	             {415, "unsupported_media_type"},
+	             {501, "not_implemented"}};
+	const char *code = "malformed_request";
+	for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i].status == status)
+			code = codes[i].code;
+	tx->refusal.allow = str_of(allow);
+	return tx_refuse(tx, status, code, why, MERLON_END_ERROR);
+}
+
+static void resolve_attributes(merlon_tx *tx)
+{
+	struct attrs *as = &tx->base.attrs;
+	attrs_set_str(as, STR("net.source"), tx->source);
+	attrs_set_str(as, STR("net.peer"), str_of(tx->c ? tx->c->peer : NULL));
+	attrs_set_str(as, STR("req.method"), tx->head.method_text);
+	attrs_set_str(as, STR("req.path"), tx->url.path);
+	attrs_set_str(as, STR("req.host"), tx->host);
+	attrs_set_str(as, STR("action"), tx->call.action);
+}
+
+enum step_result step_resolve(merlon_tx *tx)
+{
+	const struct generation *g = tx->gw->gen;
+	if (tx->head.method == HTTP_OTHER)
+		return resolve_refuse(tx, 501, NULL, "unknown method");
+	const struct gen_route *r = gen_route(g, tx->host, tx->url.path);
+	if (!r)
+		return resolve_refuse(tx, 404, NULL, "no route for this path");
+	tx->route = r;
+	tx->stack = r->stack;
+	const char *allow = NULL;
+	const char *why = "unknown path";
+	int status = api_resolve(r->conf, &tx->head, &tx->url, &tx->arena, &tx->call, &allow, &why);
+	if (status)
+		return resolve_refuse(tx, (unsigned)status, allow, why);
+	if (tx->head.framing == HTTP_LENGTH && tx->head.length > g->conf->limits.body)
+		return resolve_refuse(tx, 413, NULL, "the request's body is too large");
+	resolve_attributes(tx);
+	return STEP_NEXT;
+}
