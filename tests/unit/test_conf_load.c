@@ -173,6 +173,8 @@ static void what_libconfig_would_bend_is_refused(void)
 	    {"@include \"x\"", "m.conf:1: @include cannot be used here\n"},
 	    {"a = (((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((",
 	     "m.conf:1: nested deeper than 64 brackets\n"},
+	    {"a = 1.0e999;", "m.conf:1: a: float is out of range\n"},
+	    {"a = 1 \"x\";", "m.conf:1: syntax error\n"},
 	    {"a = 1;\nb = ;", "m.conf:2: syntax error\n"},
 	    {"a = 1;\na = 2;", "m.conf:2: duplicate setting name\n"},
 	};
