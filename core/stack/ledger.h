@@ -24,6 +24,7 @@ struct merlon_worker {
 	struct loop *loop;
 	struct offload *offload; /* NULL in probing processes: offload answers E_UNAVAIL */
 	struct suspend_table *suspended;
+	struct op_table *ops;
 };
 /* Makes a worker known to resume(); before its loop runs, and after it ended. */
 void ledger_worker_init(struct merlon_worker *w);
@@ -36,8 +37,6 @@ struct suspension {
 	uint32_t place;            /* in the worker's table */
 	bool in_hook;              /* the hook has not returned yet */
 	bool may;                  /* the hook may suspend */
-	bool answered;
-	int32_t code;
 	uint64_t line_timeout_ns;
 	struct loop_timer timer;
 };
@@ -75,6 +74,19 @@ void tx_base_init(struct tx_base *b, struct merlon_worker *w, struct arena *a,
 void ledger_tx_cancel(merlon_tx *tx, uint32_t reason);
 /* Cancels what belongs to an instance on this worker (call on the worker's thread). */
 void ledger_instance_cancel(struct merlon_ctx *ctx, struct merlon_worker *w);
+/* Cancelled work that runs on the pool goes on to its end: waits for it, up to 5 s. Before the destroy hook, which
+ * frees what the work uses. False: it still runs, so the instance must not be destroyed. Control thread. */
+bool ledger_instance_wait(struct merlon_ctx *ctx) MUST_CHECK;
+
+/* Around every hook. may: it may suspend. suspend_leave() answers MERLON_PENDING if the hook is suspended and said so
+ * by its code; MERLON_ERROR if only one of the two holds (the suspension is dropped, without a cancel hook). */
+void suspend_enter(merlon_tx *tx, struct merlon_ctx *ctx, bool may);
+int32_t suspend_leave(merlon_tx *tx, int32_t code);
+
+/* Around every hook call of a tx (hook.c). leave: MERLON_PENDING if the hook suspended and says so; else the code. PENDING
+ * without a suspension, or another code with one (which is dropped, without a cancel hook): MERLON_ERROR. */
+void suspend_enter(merlon_tx *tx, struct merlon_ctx *ctx, bool may);
+int32_t suspend_leave(merlon_tx *tx, int32_t code);
 
 /* Host functions (module.h). */
 int32_t host_suspend(merlon_ctx *ctx, merlon_tx *tx, uint32_t timeout_ms, uint64_t *token);

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * The registry of sinks and the side of those who append. A file is found by its canonical path, so
+ * that two stacks, or two generations, which name it differently share one chain of records. It
+ * stays open while a published handle is left.
+ */
+#include "stack/sink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "stack/instance.h"
+#include "stack/shared.h"
+#include "stack/sinkwriter.h"
+
+static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
+static struct list files = {&files, &files};
+
+/* ---- appending ---- */
+static size_t need_of(uint64_t len)
+{
+	return 8 + (((size_t)len + 7) & ~(size_t)7);
+}
+
+static struct ring *ring_of(struct sink_file *f, unsigned index)
+{
+	struct ring *r = atomic_load_explicit(&f->rings[index], memory_order_acquire);
+
+	if (!r) {
+		r = xcalloc(1, sizeof(*r));
+		atomic_store_explicit(&f->rings[index], r, memory_order_release);
+	}
+	return r;
+}
+
+static size_t ring_used(struct ring *r)
+{
+	return (size_t)(atomic_load_explicit(&r->tail, memory_order_relaxed) -
+	                atomic_load_explicit(&r->head, memory_order_acquire));
+}
+
+static void ring_put(struct ring *r, uint64_t at, const char *p, size_t n)
+{
+	size_t i = (size_t)at & (SINK_RING - 1);
+	size_t part = n < SINK_RING - i ? n : SINK_RING - i;
+
+	if (n == 0)
+		return;
+	memcpy(r->data + i, p, part);
+	memcpy(r->data, p + part, n - part);
+}
+
+static int32_t ring_append(struct sink_file *f, unsigned index, struct str record)
+{
+	size_t need = need_of(record.n);
+	struct ring *r = ring_of(f, index);
+	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	uint64_t len = record.n;
+	size_t used = ring_used(r);
+
+	if (used + need > SINK_RING)
+		return MERLON_E_FULL;
+	ring_put(r, tail, (const char *)&len, sizeof(len));
+	ring_put(r, tail + sizeof(len), record.p, record.n);
+	/* In one order with `busy`: either we see that the writer has gone to sleep, or it sees
+	 * this record before it does. */
+	atomic_store(&r->tail, tail + need);
+	if (!atomic_load(&f->busy) && !atomic_exchange(&f->busy, true))
+		writer_wake();
+	if (used + need > SINK_RING / 2 && !atomic_load_explicit(&f->full, memory_order_relaxed) &&
+	    !atomic_exchange(&f->full, true))
+		writer_wake();
+	return 0;
+}
+
+/* 0: the file takes records of that size, if there is room. */
+static int32_t check(struct sink_file *f, uint64_t len)
+{
+	if (!atomic_load_explicit(&f->open, memory_order_acquire) ||
+	    atomic_load_explicit(&f->failed, memory_order_acquire))
+		return MERLON_E_UNAVAIL;
+	return len > SINK_RECORD_MAX - 8 ? MERLON_E_FULL : 0;
+}
+
+int32_t host_sink_append(merlon_sink *sink, merlon_tx *tx, struct merlon_str record)
+{
+	struct sink_file *f;
+	int32_t r;
+
+	if (!sink)
+		return MERLON_E_INVAL;
+	if (tx && tx_base(tx)->dry)
+		return 0;
+	f = sink->file;
+	r = check(f, record.len);
+	if (r == 0 && tx)
+		r = ring_append(f, tx_base(tx)->worker->index, from_merlon(record));
+	else if (r == 0) {
+		pthread_mutex_lock(&f->control);
+		r = ring_append(f, RING_CONTROL, from_merlon(record));
+		pthread_mutex_unlock(&f->control);
+	}
+	if (r) {
+		atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
+		stat_add(f->stat_errors, 1);
+	}
+	return r;
+}
+
+static int32_t ring_room(struct sink_file *f, unsigned index, uint64_t room)
+{
+	return ring_used(ring_of(f, index)) + need_of(room) > SINK_RING ? MERLON_E_FULL : 0;
+}
+
+int32_t host_sink_ready(merlon_sink *sink, merlon_tx *tx, uint64_t room)
+{
+	int32_t r;
+
+	if (!sink)
+		return MERLON_E_INVAL;
+	if (tx && tx_base(tx)->dry)
+		return 0;
+	r = check(sink->file, room);
+	if (r)
+		return r;
+	if (!tx) {
+		pthread_mutex_lock(&sink->file->control);
+		r = ring_room(sink->file, RING_CONTROL, room);
+		pthread_mutex_unlock(&sink->file->control);
+		return r;
+	}
+	return ring_room(sink->file, tx_base(tx)->worker->index, room);
+}
+
+/* ---- registry ---- */
+/* Folder and name apart, since the file itself need not be there yet. NULL: the folder is not. */
+static char *canonical(struct str path)
+{
+	char *z = str_dup(path);
+	char *slash = strrchr(z, '/');
+	char *folder;
+	char *out = NULL;
+
+	if (slash && slash[1]) {
+		*slash = '\0';
+		folder = realpath(slash == z ? "/" : z, NULL);
+		if (folder)
+			out = xasprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, slash + 1);
+		free(folder);
+	}
+	free(z);
+	return out;
+}
+
+static struct stat *stat_of(enum stat_kind kind, const char *name, const char *help,
+                            const char *label)
+{
+	struct str value = str_of(label);
+
+	return stats_get(stats_family(kind, name, help, "sink"), &value);
+}
+
+static void stats_init(struct sink_file *f)
+{
+	f->stat_records = stat_of(STAT_COUNTER, "merlon_audit_records_total",
+	                          "Records written to the file.", f->label);
+	f->stat_bytes = stat_of(STAT_COUNTER, "merlon_audit_bytes_total",
+	                        "Bytes written to the file.", f->label);
+	f->stat_errors = stat_of(STAT_COUNTER, "merlon_audit_errors_total",
+	                         "Records refused or dropped, and failed writes.", f->label);
+	f->stat_failed = stat_of(STAT_GAUGE, "merlon_audit_failed",
+	                         "1: the file takes nothing until it is reopened.", f->label);
+}
+
+static struct sink_file *file_find(const char *path)
+{
+	list_each(it, &files)
+	{
+		struct sink_file *f = list_entry(it, struct sink_file, node);
+
+		if (strcmp(f->path, path) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static struct sink_file *file_new(char *path)
+{
+	struct sink_file *f = xcalloc(1, sizeof(*f));
+
+	f->path = path;
+	f->label = strrchr(path, '/') + 1;
+	f->fd = -1;
+	list_init(&f->handles);
+	list_init(&f->active);
+	pthread_mutex_init(&f->control, NULL);
+	stats_init(f);
+	list_add(&files, &f->node);
+	return f;
+}
+
+static void file_free(struct sink_file *f)
+{
+	list_del(&f->node);
+	for (unsigned i = 0; i < RINGS; i++)
+		free(atomic_load(&f->rings[i]));
+	pthread_mutex_destroy(&f->control);
+	free(f->batch);
+	free(f->scratch);
+	free(f->path);
+	free(f);
+}
+
+static bool ops_ok(const struct merlon_sink_ops *ops)
+{
+	return ops && ops->size >= sizeof(*ops) && ops->init && ops->frame &&
+	       ops->state_size <= SINK_STATE_MAX && ops->overhead <= SINK_OVERHEAD_MAX;
+}
+
+/* All holders frame over the same state, whichever build of the module is the newest. */
+static bool ops_agree(const struct sink_file *f, const struct merlon_sink_ops *ops)
+{
+	list_each(it, &f->handles)
+	{
+		const struct merlon_sink *h = list_entry(it, struct merlon_sink, node);
+
+		if (h->state != HANDLE_DROPPED && h->ops.state_size != ops->state_size)
+			return false;
+	}
+	return true;
+}
+
+static void sink_put(void *obj)
+{
+	sink_close(obj);
+}
+
+static void refuse(const merlon_cfg *cfg, struct str path, const char *why)
+{
+	char *text = xasprintf("%.*s: %s", STR_FMT(path), why);
+
+	if (cfg)
+		host_cfg_error(cfg, "", to_merlon(str_of(text)));
+	else
+		log_msg(LOG_L_ERROR, "%s", text);
+	free(text);
+}
+
+int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,
+                       uint32_t commit_ms, const struct merlon_sink_ops *ops, merlon_sink **out)
+{
+	struct merlon_sink *h;
+	struct sink_file *f;
+	char *real;
+
+	if (!ctx || !out || !ops_ok(ops))
+		return MERLON_E_INVAL;
+	real = canonical(from_merlon(path));
+	if (!real) {
+		refuse(cfg, from_merlon(path), "its folder does not exist");
+		return MERLON_E_NOENT;
+	}
+	pthread_mutex_lock(&registry);
+	f = file_find(real);
+	if (f && !ops_agree(f, ops)) {
+		pthread_mutex_unlock(&registry);
+		free(real);
+		refuse(cfg, from_merlon(path), "is in use with another form of records");
+		return MERLON_E_INVAL;
+	}
+	if (f)
+		free(real);
+	else
+		f = file_new(real);
+	h = xcalloc(1, sizeof(*h));
+	h->file = f;
+	h->commit_ms = commit_ms;
+	h->ops = *ops;
+	list_add(&f->handles, &h->node);
+	pthread_mutex_unlock(&registry);
+	held_add(ctx, sink_put, h);
+	*out = h;
+	return 0;
+}
+
+/* ---- on the writer's thread; the control thread waits and holds the registry ---- */
+/* What the live handles want, or with `coming` what they will want when the new ones are live. */
+static unsigned settings_take(struct sink_file *f, bool coming)
+{
+	uint64_t least = UINT64_MAX;
+	unsigned n = 0;
+
+	list_each(it, &f->handles)
+	{
+		struct merlon_sink *h = list_entry(it, struct merlon_sink, node);
+
+		if (h->state != HANDLE_LIVE && !(coming && h->state == HANDLE_NEW))
+			continue;
+		n++;
+		least = h->commit_ms < least ? h->commit_ms : least;
+		f->ops = h->ops; /* the last one is the newest */
+	}
+	/* Three quarters: the wait, the wake-up and the write together stay below what was
+	 * promised. */
+	f->period = n ? least * NS_PER_MS / 4 * 3 : 0;
+	return n;
+}
+
+struct publish {
+	int r;
+	const char *path;
+	const char *why;
+};
+
+static void publish_undo(struct list *until)
+{
+	for (struct list *it = files.next; it != until; it = it->next) {
+		struct sink_file *f = list_entry(it, struct sink_file, node);
+
+		if (settings_take(f, false) == 0 && f->fd >= 0)
+			file_unserve(f);
+	}
+}
+
+static void publish(void *arg)
+{
+	struct publish *p = arg;
+
+	list_each(it, &files)
+	{
+		struct sink_file *f = list_entry(it, struct sink_file, node);
+
+		if (settings_take(f, true) == 0 || f->fd >= 0)
+			continue;
+		p->r = file_open(f, &p->why);
+		if (p->r) {
+			p->path = f->path;
+			publish_undo(it->next);
+			return;
+		}
+		file_serve(f);
+	}
+	list_each(it, &files)
+	{
+		struct sink_file *f = list_entry(it, struct sink_file, node);
+
+		list_each(jt, &f->handles)
+		{
+			struct merlon_sink *h = list_entry(jt, struct merlon_sink, node);
+
+			if (h->state == HANDLE_NEW)
+				h->state = HANDLE_LIVE;
+		}
+	}
+}
+
+int sinks_publish(const char **path, const char **why)
+{
+	struct publish p = {0};
+
+	pthread_mutex_lock(&registry);
+	writer_call(publish, &p);
+	pthread_mutex_unlock(&registry);
+	*path = p.path;
+	*why = p.why;
+	return p.r;
+}
+
+void sinks_discard(void)
+{
+	pthread_mutex_lock(&registry);
+	list_each(it, &files)
+	{
+		struct sink_file *f = list_entry(it, struct sink_file, node);
+
+		list_each(jt, &f->handles)
+		{
+			struct merlon_sink *h = list_entry(jt, struct merlon_sink, node);
+
+			if (h->state == HANDLE_NEW)
+				h->state = HANDLE_DROPPED;
+		}
+	}
+	pthread_mutex_unlock(&registry);
+}
+
+static void handle_drop(void *arg)
+{
+	struct merlon_sink *h = arg;
+
+	list_del(&h->node);
+	if (settings_take(h->file, false) == 0 && h->file->fd >= 0)
+		file_unserve(h->file);
+}
+
+void sink_close(merlon_sink *sink)
+{
+	struct sink_file *f = sink->file;
+
+	pthread_mutex_lock(&registry);
+	writer_call(handle_drop, sink);
+	if (list_empty(&f->handles))
+		file_free(f);
+	pthread_mutex_unlock(&registry);
+	free(sink);
+}
+
+void sink_each(void (*fn)(void *arg, const struct sink_info *s), void *arg)
+{
+	pthread_mutex_lock(&registry);
+	list_each(it, &files)
+	{
+		struct sink_file *f = list_entry(it, struct sink_file, node);
+		struct sink_info info = {.path = f->path,
+		                         .failed = atomic_load(&f->failed),
+		                         .records = atomic_load(&f->records),
+		                         .bytes = atomic_load(&f->bytes),
+		                         .refused = atomic_load(&f->refused)};
+
+		if (atomic_load(&f->open))
+			fn(arg, &info);
+	}
+	pthread_mutex_unlock(&registry);
+}
