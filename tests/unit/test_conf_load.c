@@ -82,35 +82,36 @@ static void defaults_are_those_of_the_manual(void)
 	conf_free(c);
 }
 
+static const char every_key[] =
+
+    "workers = 3; module_dir = \"/m\"; log_level = \"debug\"; models_only = true;\n"
+    "trusted_proxies = [ \"10.0.0.0/8\", \"::1\" ]; fallback_stack = \"b\";\n"
+    "admin = { socket = \"/run/x.sock\"; http = \"127.0.0.1:9180\"; };\n"
+    "limits = { head = \"1M\"; body = \"1G\"; memory = \"2G\"; connections = 7; };\n"
+    "listeners = ( { name = \"a\"; address = \"[::1]:80\"; half_close = true; } );\n"
+    "upstreams = ( { name = \"u\"; servers = \"h.example:1\"; keep_alive = \"0\";\n"
+    "  health = { path = \"/health\"; interval = \"1s\"; };\n"
+    "  headers = ( { name = \"X-A\"; value = \"b\"; } ); } );\n"
+    "models = ( { id = \"m*\"; attributes = { org = \"o\"; level = 4; live = true; }; } "
+    ");\n"
+    "stacks = ( { name = \"b\"; auth = ( { module = \"auth_x\"; control = \"requisite\";\n"
+    "    name = \"n\"; label = \"l\"; timeout = \"1s\"; fail_open = true; shadow = true;\n"
+    "    swallow = true; identity = \"add\"; options = { k = 1; }; } );\n"
+    "  authz = ( { include = \"c\"; control = \"required\"; } );\n"
+    "  audit = ( { module = \"audit_x\"; } ); },\n"
+    "  { name = \"c\"; auth = \"none\"; authz = \"none\"; } );\n"
+    "routes = ( { name = \"r\"; host = \"*.Example.COM\"; path = \"/p\"; api = \"rest\";\n"
+    "  stack = \"b\"; upstream = \"u\"; rules = (\n"
+    "    { method = \"POST\"; path = \"/p\"; action = \"predict\"; model = \"fixed\"; },\n"
+    "    { path = \"/q/*\"; action = \"read\"; model = \"path:2\"; },\n"
+    "    { path = \"*\"; action = \"read\"; model = \"header:X-Model\"; resource_type = "
+    "\"t\"; },\n"
+    "    { path = \"*\"; action = \"read\"; model = \"body:m\"; },\n"
+    "    { path = \"*\"; action = \"manage\"; } ); } );\n";
+
 static void every_key_reaches_its_place(void)
 {
-	struct conf *c = load(
-	    "workers = 3; module_dir = \"/m\"; log_level = \"debug\"; models_only = true;\n"
-	    "trusted_proxies = [ \"10.0.0.0/8\", \"::1\" ]; fallback_stack = \"b\";\n"
-	    "admin = { socket = \"/run/x.sock\"; http = \"127.0.0.1:9180\"; };\n"
-	    "limits = { head = \"1M\"; body = \"1G\"; memory = \"2G\"; connections = 7; };\n"
-	    "listeners = ( { name = \"a\"; address = \"[::1]:80\"; half_close = true; } );\n"
-	    "upstreams = ( { name = \"u\"; servers = \"h.example:1\"; keep_alive = \"0\";\n"
-	    "  health = { path = \"/health\"; interval = \"1s\"; };\n"
-	    "  headers = ( { name = \"X-A\"; value = \"b\"; } ); } );\n"
-	    "models = ( { id = \"m*\"; attributes = { org = \"o\"; level = 4; live = true; }; } "
-	    ");\n"
-	    "stacks = ( { name = \"b\"; auth = ( { module = \"auth_x\"; control = \"requisite\";\n"
-	    "    name = \"n\"; label = \"l\"; timeout = \"1s\"; fail_open = true; shadow = true;\n"
-	    "    swallow = true; identity = \"add\"; options = { k = 1; }; } );\n"
-	    "  authz = ( { include = \"c\"; control = \"required\"; } );\n"
-	    "  audit = ( { module = \"audit_x\"; } ); },\n"
-	    "  { name = \"c\"; auth = \"none\"; authz = \"none\"; } );\n"
-	    "routes = ( { name = \"r\"; host = \"*.Example.COM\"; path = \"/p\"; api = \"rest\";\n"
-	    "  stack = \"b\"; upstream = \"u\"; rules = (\n"
-	    "    { method = \"POST\"; path = \"/p\"; action = \"predict\"; model = \"fixed\"; },\n"
-	    "    { path = \"/q/*\"; action = \"read\"; model = \"path:2\"; },\n"
-	    "    { path = \"*\"; action = \"read\"; model = \"header:X-Model\"; resource_type = "
-	    "\"t\"; },\n"
-	    "    { path = \"*\"; action = \"read\"; model = \"body:m\"; },\n"
-	    "    { path = \"*\"; action = \"manage\"; } ); } );\n");
-	const struct conf_line *l = &c->stacks[0].group[G_AUTH].lines[0];
-	const struct conf_rule *r = c->routes[0].rules;
+	struct conf *c = load(every_key);
 	CU_ASSERT_EQUAL(c->workers, 3);
 	CU_ASSERT(is(c->module_dir, "/m") && is(c->log_level, "debug") && c->models_only);
 	CU_ASSERT(c->ntrusted_proxies == 2 && is(c->trusted_proxies[1], "::1"));
@@ -126,9 +127,17 @@ static void every_key_reaches_its_place(void)
 	CU_ASSERT(is(c->upstreams[0].headers[0].value, "b") && !c->upstreams[0].headers[0].secret);
 	CU_ASSERT(c->models[0].nattrs == 3 && is(c->models[0].attrs[1].value, "4"));
 	CU_ASSERT(is(c->models[0].attrs[2].value, "true"));
+	conf_free(c);
+}
+
+static void every_key_of_lines_and_rules_reaches_its_place(void)
+{
+	struct conf *c = load(every_key);
+	const struct conf_line *l = &c->stacks[0].group[G_AUTH].lines[0];
+	const struct conf_rule *r = c->routes[0].rules;
 	CU_ASSERT(is(l->module, "auth_x") && is(l->control, "requisite") && is(l->name, "n"));
 	CU_ASSERT(is(l->label, "l") && l->timeout == UINT64_C(1000000000));
-	CU_ASSERT(l->fail_open && l->shadow && l->swallow && l->identity_add);
+	CU_ASSERT_EQUAL(l->fail_open + l->shadow + l->swallow + l->identity_add, 4);
 	CU_ASSERT_EQUAL(conf_child(l->options, STR("k"))->u.i, 1);
 	CU_ASSERT(is(c->stacks[0].group[G_AUTHZ].lines[0].include, "c"));
 	CU_ASSERT(is(c->stacks[0].group[G_AUTHZ].lines[0].name, "c"));
@@ -225,6 +234,7 @@ int main(void)
 	static const struct unit_test tests[] = {
 	    UNIT(defaults_are_those_of_the_manual),
 	    UNIT(every_key_reaches_its_place),
+	    UNIT(every_key_of_lines_and_rules_reaches_its_place),
 	    UNIT(what_libconfig_would_bend_is_refused),
 	    UNIT(wrong_keys_and_types_are_named),
 	};
