@@ -184,6 +184,29 @@ static void many_timers_stay_sorted(void)
 	end();
 }
 
+/* The heap's last member takes the place of the dropped one, in another branch: it must rise there.
+ */
+static void a_dropped_timer_leaves_the_rest_sorted(void)
+{
+	static const uint64_t at[15] = {1, 10, 2, 11, 12, 3, 4, 20, 21, 22, 23, 5, 6, 7, 8};
+	struct numbered n[15];
+
+	begin();
+	clock_freeze(1, 1);
+	for (unsigned i = 0; i < 15; i++) {
+		n[i].at = 1000 * at[i];
+		loop_timer_init(&n[i].t, check_rising, &n[i]);
+		loop_timer_set(loop, &n[i].t, n[i].at);
+	}
+	loop_timer_drop(loop, &n[3].t);
+	last_fired = 0;
+	fired = 0;
+	clock_freeze(100000, 1);
+	turn();
+	CU_ASSERT_EQUAL(fired, 14);
+	end();
+}
+
 static struct loop_timer again;
 static unsigned agains;
 
@@ -487,6 +510,7 @@ UNIT_MAIN("net_loop", UNIT(timers_fire_in_order_of_deadline),
           UNIT(a_timer_moved_later_is_only_stored_and_fires_late),
           UNIT(a_timer_moved_earlier_overtakes_the_others),
           UNIT(cleared_and_dropped_timers_are_silent), UNIT(many_timers_stay_sorted),
+          UNIT(a_dropped_timer_leaves_the_rest_sorted),
           UNIT(a_timer_always_due_does_not_keep_others_out),
           UNIT(the_wait_ends_for_a_timer_moved_earlier), UNIT(tasks_run_once_and_in_order),
           UNIT(a_task_that_returns_does_not_keep_others_out),
