@@ -177,6 +177,13 @@ void instance_destroy(struct merlon_ctx *ctx)
 {
 	if (!ctx)
 		return;
+	/* Better to lose an instance's memory than to free it under a thread that still works with
+	 * it. */
+	if (!ledger_instance_wait(ctx)) {
+		log_msg(LOG_L_ERROR, "offloaded work does not end module=%s stack=%.*s line=%.*s",
+		        ctx->m->name, STR_FMT(ctx->stack), STR_FMT(ctx->line->name));
+		return;
+	}
 	call_destroy(ctx);
 	held_release_all(ctx);
 }
