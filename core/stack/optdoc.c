@@ -79,7 +79,7 @@ static int put_about(struct buf *out, const char *before, const char *text, cons
 
 static int put_row(const struct merlon_option *o, struct buf *out)
 {
-	int r = put_about(out, ".It Ic \"", o->key, "\" = Ar \"");
+	int r = put_about(out, ".It Ic \"", o->key, "\" No = Ar \"");
 
 	if (r == 0)
 		r = put_about(out, "", type_names[o->type], "\"\n");

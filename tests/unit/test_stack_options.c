@@ -497,13 +497,13 @@ static void the_manual_names_every_key(void)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char want[64];
 
-		snprintf(want, sizeof(want), ".It Ic \"%s\" = ", rows[i].o.key);
+		snprintf(want, sizeof(want), ".It Ic \"%s\" No = ", rows[i].o.key);
 		CU_ASSERT_PTR_NOT_NULL(strstr(out.p, want));
 	}
 	CU_ASSERT_PTR_NOT_NULL(strstr(out.p, "Default: 30s.\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out.p, "One of batch|strict.\n"));
 	CU_ASSERT_PTR_NOT_NULL(
-	    strstr(out.p, ".It Ic \"requests\" = Ar \"rate\"\nHow many.\nRequired.\n"));
+	    strstr(out.p, ".It Ic \"requests\" No = Ar \"rate\"\nHow many.\nRequired.\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out.p, "status_on_bad_credential"));
 	buf_deinit(&out);
 	buf_init(&out, 100);
