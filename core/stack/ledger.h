@@ -83,11 +83,6 @@ bool ledger_instance_wait(struct merlon_ctx *ctx) MUST_CHECK;
 void suspend_enter(merlon_tx *tx, struct merlon_ctx *ctx, bool may);
 int32_t suspend_leave(merlon_tx *tx, int32_t code);
 
-/* Around every hook call of a tx (hook.c). leave: MERLON_PENDING if the hook suspended and says so; else the code. PENDING
- * without a suspension, or another code with one (which is dropped, without a cancel hook): MERLON_ERROR. */
-void suspend_enter(merlon_tx *tx, struct merlon_ctx *ctx, bool may);
-int32_t suspend_leave(merlon_tx *tx, int32_t code);
-
 /* Host functions (module.h). */
 int32_t host_suspend(merlon_ctx *ctx, merlon_tx *tx, uint32_t timeout_ms, uint64_t *token);
 void host_resume(uint64_t token, int32_t code);
