@@ -46,6 +46,7 @@ struct generation {
 	unsigned ntrusted;
 	unsigned nworkers;
 	struct gen_worker w[WORKERS_MAX];
+	void *owner;      /* the process's, core/daemon */
 	atomic_uint live; /* one for the control thread, one each worker that has not let go */
 	void (*released)(struct generation *g); /* the last has: called on that worker's thread */
 };

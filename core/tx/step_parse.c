@@ -74,6 +74,10 @@ static enum step_result parse_done(merlon_tx *tx)
 	if (credentials_differ(&tx->head))
 		return parse_refuse(tx, 400, "two credentials with different values");
 	const struct http_field *host = http_first(&tx->head, HTTP_F_HOST);
+	/* RFC 9112 §3.2.2 lets the target win; two names that differ are two requests to somebody.
+	 */
+	if (tx->url.authority.p && host && !str_ieq(tx->url.authority, host->value))
+		return parse_refuse(tx, 400, "the target names another host than Host");
 	struct str name = tx->url.authority.p ? tx->url.authority : host ? host->value : STR("");
 	tx->host = url_host_name(name, &tx->arena);
 	http_body_init(&tx->body, tx->head.framing, tx->head.length);

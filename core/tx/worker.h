@@ -33,9 +33,11 @@ struct worker {
 	struct buf scratch;        /* heads are built here, then copied out */
 	struct digest *digests[8]; /* free running digests without a key, reused */
 	unsigned ndigests;
-	atomic_uint *connections; /* of the process */
-	unsigned connections_max;
+	atomic_uint *connections;              /* of the process */
 	void (*conn_closed)(struct worker *w); /* a place has become free */
+	void *owner;                           /* the process's, core/daemon */
+	bool full; /* accepting rests: the process has all the connections it may have */
+	struct loop_timer accept_timer;
 };
 /* The loop is made here; `index` is also the stats slot. */
 void worker_init(struct worker *w, unsigned index, struct offload *offload,
