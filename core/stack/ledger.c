@@ -74,7 +74,7 @@ struct op_table {
 	struct op *free;
 };
 
-static _Atomic(struct merlon_worker *) workers[WORKERS_MAX];
+static _Atomic(struct merlon_worker *) workers[LEDGER_WORKERS];
 static pthread_mutex_t jobs_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t job_ended = PTHREAD_COND_INITIALIZER;
 static struct list jobs = {&jobs, &jobs};
@@ -126,7 +126,7 @@ static int32_t op_new(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, enum op_
 
 	if (tx)
 		w = tx_base(tx)->worker;
-	if (!ctx || !w)
+	if (!ctx || !w || !w->ops || (!tx && w->index >= WORKERS_MAX))
 		return MERLON_E_INVAL;
 	list = tx ? &tx_base(tx)->ops : &ctx->ops[w->index];
 	count = tx ? &tx_base(tx)->nops : &ctx->nops[w->index];
@@ -339,7 +339,7 @@ void host_op_cancel(merlon_op *handle)
 	struct merlon_worker *w;
 	struct op *op;
 
-	if (index >= WORKERS_MAX)
+	if (index >= LEDGER_WORKERS)
 		return;
 	w = atomic_load_explicit(&workers[index], memory_order_acquire);
 	if (!w || place >= w->ops->n)

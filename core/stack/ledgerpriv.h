@@ -11,12 +11,13 @@
 #include "stack/ledger.h"
 
 #define TOKEN_PLACES (UINT32_C(1) << 24)
+#define LEDGER_WORKERS (WORKERS_MAX + 1) /* the last for explain, on the control thread */
 
 static inline uint64_t token_make(unsigned worker, uint32_t place, uint32_t sequence)
 {
 	return (uint64_t)(worker + 1) << 56 | (uint64_t)place << 32 | sequence;
 }
-/* WORKERS_MAX and above: no worker. */
+/* LEDGER_WORKERS and above: no worker. */
 static inline unsigned token_worker(uint64_t token)
 {
 	return (unsigned)(token >> 56) - 1;

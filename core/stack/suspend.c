@@ -48,7 +48,7 @@ struct suspend_table {
 
 /* The lock keeps a worker from going while an answer is posted to it. */
 static pthread_rwlock_t workers_lock = PTHREAD_RWLOCK_INITIALIZER;
-static struct merlon_worker *workers[WORKERS_MAX];
+static struct merlon_worker *workers[LEDGER_WORKERS];
 static _Atomic uint64_t strays;
 
 uint64_t ledger_stray_resumes(void)
@@ -217,12 +217,12 @@ int32_t host_suspend(merlon_ctx *ctx, merlon_tx *tx, uint32_t timeout_ms, uint64
 {
 	struct tx_base *b = tx_base(tx);
 	struct suspension *s = &b->susp;
-	struct suspend_table *t = b->worker->suspended;
+	struct suspend_table *t = b->worker ? b->worker->suspended : NULL;
 	uint64_t deadline;
 
 	if (!token)
 		return MERLON_E_INVAL;
-	if (!s->in_hook || !s->may || s->ctx != ctx || s->token)
+	if (!t || !s->in_hook || !s->may || s->ctx != ctx || s->token)
 		return MERLON_E_STATE;
 	s->place = place_take(t, tx);
 	if (s->place == NOWHERE)
@@ -236,16 +236,6 @@ int32_t host_suspend(merlon_ctx *ctx, merlon_tx *tx, uint32_t timeout_ms, uint64
 }
 
 /* ---- answers ---- */
-/* As it counts: a code the module may not give is its failure. */
-static int32_t code_check(const struct tx_base *b, int32_t code)
-{
-	if (code < 1 || code > MERLON_CODE_MAX || code == MERLON_TIMEOUT)
-		return MERLON_ERROR;
-	if (!(b->susp.ctx->m->codes & MERLON_BIT(code)))
-		return MERLON_ERROR;
-	return code == MERLON_REPLY && !b->replied ? MERLON_ERROR : code;
-}
-
 static void answer_deliver(struct suspend_table *t, const struct answer *a)
 {
 	merlon_tx *tx = place_find(t, a->token);
@@ -257,7 +247,7 @@ static void answer_deliver(struct suspend_table *t, const struct answer *a)
 		return;
 	}
 	b = tx_base(tx);
-	code = code_check(b, a->code);
+	code = hook_answer(b->susp.ctx, tx, a->code);
 	suspension_end(b);
 	b->susp.ctx = NULL;
 	b->resumed(tx, code);
@@ -305,7 +295,7 @@ void host_resume(uint64_t token, int32_t code)
 	unsigned index = token_worker(token);
 
 	pthread_rwlock_rdlock(&workers_lock);
-	if (index < WORKERS_MAX && workers[index])
+	if (index < LEDGER_WORKERS && workers[index])
 		inbox_add(workers[index], token, code);
 	else
 		count_stray();

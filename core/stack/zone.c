@@ -117,25 +117,27 @@ static void entry_drop(struct merlon_zone *z, struct shard *s, struct entry *e)
 	atomic_fetch_sub_explicit(&z->records, 1, memory_order_relaxed);
 }
 
-/* Drops what says nothing any more among the next `*budget` records. True: something was dropped.
- */
+/* Drops what says nothing any more among the next `*budget` records; free places count for less.
+ * True: something was dropped. */
 static bool shard_sweep(struct merlon_zone *z, struct shard *s, uint64_t now, uint32_t *budget)
 {
-	uint32_t n = s->made < *budget ? s->made : *budget;
+	uint32_t n = s->made < *budget * 4 ? s->made : *budget * 4;
 	bool dropped = false;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (; n > 0 && *budget > 0; n--) {
 		struct entry *e;
 
 		if (s->hand >= s->made)
 			s->hand = 0;
 		e = entry_at(z, s, s->hand++);
-		if (e->used && e->expires <= now) {
+		if (!e->used)
+			continue;
+		--*budget;
+		if (e->expires <= now) {
 			entry_drop(z, s, e);
 			dropped = true;
 		}
 	}
-	*budget -= n;
 	return dropped;
 }
 
