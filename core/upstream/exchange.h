@@ -5,7 +5,9 @@
  * another server or connection is tried only while write() has taken no byte. The connection is pooled again only
  * after a complete, clean exchange (promise P5).
  *
- * Lives in the tx's arena; the callbacks come from the loop, never from within a call into the exchange.
+ * Lives in the tx's arena; the callbacks come from the loop, never from within a call into the exchange. `head` and
+ * `body` only take note: what they lead to, an abort too, is done in `turn`, `end`, `fault` or `writable`, one of which
+ * comes last in every turn that told something. The head's text lives as long as the arena.
  */
 #ifndef UPSTREAM_EXCHANGE_H
 #define UPSTREAM_EXCHANGE_H
@@ -40,8 +42,8 @@ struct exchange_ops {
 	void (*writable)(void *owner);
 };
 struct exchange;
-/* Leases a connection (or begins to connect) and queues the head. head: the serialised request head; its bytes must live
- * until the exchange ends. head_request: the answer has no body. */
+/* Leases a connection (or begins to connect) and queues the head. head: the serialised request head; takes the
+ * reference. head_request: the answer has no body. */
 struct exchange *exchange_start(struct upstream *u, struct arena *a, struct slice head, bool head_request,
                                 const struct exchange_ops *ops, void *owner);
 /* Request body; framing is the caller's (bytes as they go on the wire). */

@@ -31,6 +31,8 @@ struct upstream {
 	struct pools *pools;
 	struct server **servers;
 	unsigned nservers;
+	struct health *health; /* active checks; NULL: none */
+	bool probe;            /* one server, for a check of it: tried also while it is down */
 };
 /* All upstreams of a generation on this worker, in the conf's order; ends with upstreams_free(). */
 struct upstream *upstreams_new(struct pools *p, const struct conf *c);

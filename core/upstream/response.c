@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * The response: interim heads are dropped, the head and the pieces of the body told as they come.
+ * Whatever breaks the rules ends the connection; only an exchange that was whole on both sides,
+ * with no byte too many, leaves a connection for the next.
+ */
+#include "upstream/exchangepriv.h"
+#include "upstream/health.h"
+
+#define RESPONSE_HEAD_MAX (64 * 1024)
+#define INTERIM_MAX 16
+
+enum reading {
+	READ_MORE,
+	READ_TOLD /* more, and the owner was told something */,
+	READ_DONE,
+	READ_BAD
+};
+
+static void head_unref(void *arg)
+{
+	block_unref(arg);
+}
+
+/* The head's text stays where it was read: the arena holds the block from here on. */
+static void keep_text(struct exchange *ex)
+{
+	struct slice text = stream_take(ex->c->s, ex->rhead.size);
+
+	if (text.block)
+		arena_on_free(ex->arena, head_unref, text.block);
+}
+
+static void head_done(struct exchange *ex)
+{
+	keep_text(ex);
+	health_success(ex->server);
+	ex->state = EXCHANGE_BODY;
+	http_body_init(&ex->body, ex->rhead.framing, ex->rhead.length);
+	ex->ops->head(ex->owner, &ex->rhead);
+}
+
+/* An interim response: 101 would be one to an Upgrade, which is never sent. */
+static bool interim_dropped(struct exchange *ex)
+{
+	struct http_parser *p = &ex->c->parser;
+
+	if (ex->rhead.status == 101 || ++ex->interim > INTERIM_MAX)
+		return false;
+	stream_skip(ex->c->s, ex->rhead.size);
+	http_parser_init(p, true, RESPONSE_HEAD_MAX);
+	p->head_request = ex->head_request;
+	return true;
+}
+
+static enum reading read_head(struct exchange *ex)
+{
+	struct stream *s = ex->c->s;
+
+	for (;;) {
+		struct str in = stream_in(s);
+
+		if (in.n == 0)
+			return READ_MORE;
+		switch (http_parse(&ex->c->parser, in.p, in.n, ex->arena, &ex->rhead)) {
+		case HTTP_MORE:
+			if (in.n >= BLOCK_SIZE)
+				stream_in_reserve(s, RESPONSE_HEAD_MAX + 1);
+			return READ_MORE;
+		case HTTP_BAD:
+			return READ_BAD;
+		case HTTP_DONE:
+			break;
+		}
+		if (ex->rhead.status >= 200) {
+			head_done(ex);
+			return READ_TOLD;
+		}
+		if (!interim_dropped(ex))
+			return READ_BAD;
+	}
+}
+
+static void tell_body(struct exchange *ex, struct str in, size_t used, struct str data)
+{
+	struct stream *s = ex->c->s;
+	size_t before = (size_t)(data.p - in.p);
+
+	stream_skip(s, before);
+	ex->ops->body(ex->owner, stream_take(s, data.n));
+	stream_skip(s, used - before - data.n);
+}
+
+static enum reading read_body(struct exchange *ex)
+{
+	struct stream *s = ex->c->s;
+	enum reading told = READ_MORE;
+
+	for (;;) {
+		struct str in = stream_in(s);
+		struct str data = STR_NONE;
+		size_t used = 0;
+
+		switch (http_body_next(&ex->body, in.p, in.n, &used, &data)) {
+		case HTTP_BODY_DATA:
+			tell_body(ex, in, used, data);
+			told = READ_TOLD;
+			break;
+		case HTTP_BODY_MORE:
+			stream_skip(s, used);
+			return told;
+		case HTTP_BODY_DONE:
+			stream_skip(s, used);
+			return READ_DONE;
+		case HTTP_BODY_BAD:
+			return READ_BAD;
+		}
+	}
+}
+
+static enum reading read_response(struct exchange *ex)
+{
+	enum reading r = READ_MORE;
+	enum reading body;
+
+	if (ex->state == EXCHANGE_HEAD)
+		r = read_head(ex);
+	if (ex->state != EXCHANGE_BODY || r == READ_BAD)
+		return r;
+	body = read_body(ex);
+	return body == READ_MORE ? r : body;
+}
+
+static bool reusable(const struct exchange *ex)
+{
+	const struct stream *s = ex->c->s;
+
+	return ex->rhead.keep_alive && ex->rhead.framing != HTTP_UNTIL_CLOSE && ex->send_ended &&
+	       stream_queued(s) == 0 && stream_in(s).n == 0 && !stream_eof(s) &&
+	       stream_error(s) == 0;
+}
+
+static void finish(struct exchange *ex)
+{
+	exchange_release(ex, reusable(ex));
+	ex->ops->end(ex->owner);
+}
+
+static void closed(struct exchange *ex)
+{
+	if (ex->state == EXCHANGE_BODY && http_body_eof(&ex->body)) {
+		finish(ex);
+		return;
+	}
+	if (ex->state == EXCHANGE_HEAD)
+		health_fault(ex->server);
+	exchange_broken(ex, EX_CLOSED);
+}
+
+void response_event(struct exchange *ex, unsigned what)
+{
+	bool *gone = ex->gone;
+	enum reading r = READ_MORE;
+
+	if (what & STREAM_IN)
+		r = read_response(ex);
+	if (r == READ_DONE) {
+		finish(ex);
+		return;
+	}
+	if (r == READ_BAD) {
+		exchange_broken(ex, EX_MALFORMED);
+		return;
+	}
+	if (what & STREAM_ERROR) {
+		if (ex->state == EXCHANGE_HEAD)
+			health_fault(ex->server);
+		exchange_broken(ex, EX_CLOSED);
+		return;
+	}
+	if (what & STREAM_EOF) {
+		closed(ex);
+		return;
+	}
+	if (ex->state == EXCHANGE_BODY)
+		exchange_arm(ex);
+	if (r == READ_TOLD) {
+		ex->ops->turn(ex->owner);
+		if (*gone)
+			return;
+	}
+	if ((what & STREAM_OUT) && !ex->send_ended)
+		ex->ops->writable(ex->owner);
+}
