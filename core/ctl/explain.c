@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * explain: what would happen to this request, and which line decides. Runs in this process with the
+ * probe's rules: charges nothing, contacts nobody, records nothing.
+ */
+#include "tx/explain.h"
+
+#include "base/log.h"
+#include "conf/load.h"
+#include "ctl/ctl.h"
+#include "stack/sink.h"
+#include "stack/zone.h"
+#include "tx/handle.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BODY_MAX (64 * 1024 * 1024)
+#define HEADERS_MAX 100
+
+struct question {
+	const char *method;
+	const char *path;
+	const char *body;
+	const char *source;
+	const char *headers[HEADERS_MAX];
+	unsigned nheaders;
+};
+struct explaining {
+	struct worker *w;
+	bool json;
+	bool done;
+	int code;
+};
+
+static json_t *json_of(struct str s)
+{
+	return s.p ? json_stringn(s.p, s.n) : json_null();
+}
+
+static json_t *json_attrs(const merlon_tx *tx)
+{
+	json_t *o = json_object();
+	for (unsigned i = 0; i < tx->base.attrs.n; i++) {
+		const struct attr *at = &tx->base.attrs.v[i];
+		char key[128];
+		snprintf(key, sizeof(key), "%.*s", STR_FMT(at->key));
+		json_t *v = NULL;
+		if (at->val.type == MERLON_VAL_STR) {
+			v = json_of(from_merlon(at->val.u.str));
+		} else if (at->val.type == MERLON_VAL_I64) {
+			v = json_integer((json_int_t)at->val.u.i64);
+		} else if (at->val.type == MERLON_VAL_STRLIST) {
+			v = json_array();
+			for (uint32_t k = 0; k < at->val.count; k++)
+				json_array_append_new(v, json_of(from_merlon(at->val.u.list[k])));
+		}
+		if (v)
+			json_object_set_new(o, key, v);
+	}
+	return o;
+}
+
+static json_t *json_decisions(merlon_tx *tx)
+{
+	json_t *list = json_array();
+	struct merlon_decision d = {.size = sizeof(d)};
+	for (uint32_t i = 0; host_table.record_decision(tx, i, &d) == 0; i++)
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "group",
+		                                      json_of(from_merlon(d.group)), "line",
+		                                      json_of(from_merlon(d.line)), "module",
+		                                      json_of(from_merlon(d.module)), "code",
+		                                      json_of(from_merlon(d.code)), "policy",
+		                                      json_of(from_merlon(d.policy)), "shadow",
+		                                      (int)d.shadow));
+	return list;
+}
+
+static void print_text(merlon_tx *tx)
+{
+	struct merlon_decision d = {.size = sizeof(d)};
+	printf("route     %.*s\n", tx->route->conf ? (int)tx->route->conf->name.n : 4,
+	       tx->route->conf ? tx->route->conf->name.p : "none");
+	printf("stack     %.*s\n", tx->stack ? (int)tx->stack->name.n : 4,
+	       tx->stack ? tx->stack->name.p : "none");
+	printf("action    %.*s\n", STR_FMT(tx->call.action));
+	if (tx->call.model.p)
+		printf("model     %.*s\n", STR_FMT(tx->call.model));
+	for (uint32_t i = 0; host_table.record_decision(tx, i, &d) == 0; i++)
+		printf("%-9.*s %.*s: %.*s%s%.*s%s\n", (int)d.group.len, d.group.ptr,
+		       (int)d.line.len, d.line.ptr, (int)d.code.len, d.code.ptr,
+		       d.policy.len ? " by " : "", (int)d.policy.len,
+		       d.policy.len ? d.policy.ptr : "", d.shadow ? " (shadow)" : "");
+	if (tx->refusal.status)
+		printf("refused   %u: %.*s\n", tx->refusal.status,
+		       STR_FMT(tx->reason.p ? tx->reason : tx->refusal.message));
+	else
+		printf("passes    to upstream %.*s\n", STR_FMT(tx->route->conf->upstream));
+}
+
+static void explained(merlon_tx *tx, void *arg)
+{
+	struct explaining *e = arg;
+	e->done = true;
+	if (!e->json) {
+		print_text(tx);
+	} else {
+		bool refused = tx->refusal.status != 0;
+		json_t *o =
+		    json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "allowed", !refused,
+		              "status", refused ? json_integer(tx->refusal.status) : json_null(),
+		              "reason", json_of(tx->reason), "route",
+		              json_of(tx->route->conf ? tx->route->conf->name : STR_NONE), "stack",
+		              json_of(tx->stack ? tx->stack->name : STR_NONE), "action",
+		              json_of(tx->call.action), "model", json_of(tx->call.model),
+		              "attributes", json_attrs(tx), "decisions", json_decisions(tx));
+		char *text = json_dumps(o, JSON_INDENT(2));
+		puts(text);
+		free(text);
+		json_decref(o);
+	}
+	loop_stop(e->w->base.loop);
+}
+
+static int parse_question(int argc, char **argv, struct question *q)
+{
+	*q = (struct question){.source = "127.0.0.1"};
+	for (int i = 0; i < argc; i++) {
+		static const char *const names[] = {"--method", "--path", "--body", "--source",
+		                                    "--header"};
+		const char **places[] = {&q->method, &q->path, &q->body, &q->source};
+		unsigned k = 0;
+		while (k < 5 && strcmp(argv[i], names[k]) != 0)
+			k++;
+		if (k == 5 || i + 1 == argc || (k == 4 && q->nheaders == HEADERS_MAX)) {
+			fprintf(stderr, "merlonctl: explain: %s %s\n", argv[i],
+			        k == 5 ? "is not an option" : "needs a value");
+			return CTL_USAGE;
+		}
+		if (k == 4)
+			q->headers[q->nheaders++] = argv[++i];
+		else
+			*places[k] = argv[++i];
+	}
+	if (q->method && q->path)
+		return 0;
+	fputs("merlonctl: explain needs --method and --path\n", stderr);
+	return CTL_USAGE;
+}
+
+static int read_body(const char *path, struct buf *out)
+{
+	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+	char chunk[65536];
+	size_t n;
+	int r = f ? 0 : -1;
+	while (r == 0 && (n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		r = buf_add(out, chunk, n);
+	if (f && f != stdin)
+		fclose(f);
+	if (r)
+		fprintf(stderr, "merlonctl: %s cannot be read\n", path);
+	return r ? CTL_FILE : 0;
+}
+
+/* The request as it would stand on the wire. */
+static int compose(const struct question *q, struct buf *raw)
+{
+	struct buf body;
+	buf_init(&body, BODY_MAX);
+	int r = q->body ? read_body(q->body, &body) : 0;
+	bool host = false;
+	if (!r)
+		r = buf_addf(raw, "%s %s HTTP/1.1\r\n", q->method, q->path);
+	for (unsigned i = 0; i < q->nheaders && !r; i++) {
+		host |= strncasecmp(q->headers[i], "host:", 5) == 0;
+		r = buf_addf(raw, "%s\r\n", q->headers[i]);
+	}
+	if (!r && !host)
+		r = buf_addf(raw, "Host: localhost\r\n");
+	if (!r && q->body)
+		r = buf_addf(raw, "Content-Length: %zu\r\n", body.n);
+	if (!r)
+		r = buf_addf(raw, "\r\n");
+	if (!r)
+		r = buf_adds(raw, buf_str(&body));
+	buf_deinit(&body);
+	return r < 0 || r == BUF_E_FULL ? CTL_USAGE : r;
+}
+
+static void never(struct generation *g)
+{
+	(void)g;
+}
+
+static int run(const struct ctl *c, struct conf *conf, struct stacks *s, const struct question *q,
+               struct str raw)
+{
+	struct worker w;
+	struct memory_budget budget = {0};
+	atomic_uint connections = 0;
+	const char *module = NULL;
+	struct generation *g = gen_new(1, conf, s, 1, never);
+	struct explaining e = {.w = &w, .json = c->json, .code = 1};
+	worker_init(&w, 0, NULL, &budget, &connections);
+	if (gen_attach(g, &w, &module)) {
+		fprintf(stderr, "merlonctl: module %s does not start\n", module);
+	} else {
+		gen_switch(g, &w);
+		explain_run(&w, raw, q->source, explained, &e);
+		if (!e.done)
+			loop_run(w.base.loop);
+		struct gen_worker *gw = w.current;
+		w.current = NULL;
+		gen_unref(gw);
+		e.code = 0;
+	}
+	gen_free(g);
+	worker_deinit(&w);
+	return e.code;
+}
+
+int ctl_explain(const struct ctl *c, int argc, char **argv)
+{
+	struct question q;
+	int code = parse_question(argc, argv, &q);
+	if (code)
+		return code;
+	const char *file = c->conf ? c->conf : MERLON_SYSCONFDIR "/merlon/merlon.conf";
+	struct buf raw;
+	buf_init(&raw, BODY_MAX + 65536);
+	code = compose(&q, &raw);
+	struct conf_diag d;
+	conf_diag_init(&d);
+	struct conf *conf = code ? NULL : conf_load(file, c->modules, &d);
+	struct stacks *s = conf ? stacks_new(conf, &host_table, true, &d) : NULL;
+	if (s) {
+		zones_publish();
+		code = run(c, conf, s, &q, buf_str(&raw));
+	} else if (!code) {
+		fwrite(d.text.p, 1, d.text.n, stderr);
+		conf_free(conf);
+		code = CTL_CONFIG;
+	}
+	sinks_discard();
+	conf_diag_deinit(&d);
+	buf_wipe(&raw);
+	buf_deinit(&raw);
+	return code;
+}
