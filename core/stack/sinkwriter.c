@@ -274,18 +274,38 @@ void file_unserve(struct sink_file *f)
 }
 
 /* ---- the thread ---- */
+static void reopen_all(void)
+{
+	list_each(it, &writer.active)
+	{
+		struct sink_file *f = list_entry(it, struct sink_file, active);
+
+		file_reopen(f);
+		if (!atomic_load(&f->failed))
+			file_collect(f);
+	}
+}
+
+static struct call *call_next(void)
+{
+	struct call *c;
+
+	pthread_mutex_lock(&writer.lock);
+	c = writer.calls;
+	if (c)
+		writer.calls = c->next;
+	pthread_mutex_unlock(&writer.lock);
+	/* A reopening asked for before this call comes before it. */
+	if (atomic_exchange(&writer.reopen, false))
+		reopen_all();
+	return c;
+}
+
 static void calls_run(void)
 {
 	struct call *c;
 
-	for (;;) {
-		pthread_mutex_lock(&writer.lock);
-		c = writer.calls;
-		if (c)
-			writer.calls = c->next;
-		pthread_mutex_unlock(&writer.lock);
-		if (!c)
-			return;
+	while ((c = call_next()) != NULL) {
 		c->fn(c->arg);
 		pthread_mutex_lock(&writer.lock);
 		c->done = true;
@@ -319,26 +339,12 @@ static void wait_for_work(void)
 			;
 }
 
-static void reopen_all(void)
-{
-	list_each(it, &writer.active)
-	{
-		struct sink_file *f = list_entry(it, struct sink_file, active);
-
-		file_reopen(f);
-		if (!atomic_load(&f->failed))
-			file_collect(f);
-	}
-}
-
 static void *writer_main(void *arg)
 {
 	(void)arg;
 	stats_thread(writer.stats_slot);
 	while (!writer.stop) {
 		wait_for_work();
-		if (atomic_exchange(&writer.reopen, false))
-			reopen_all();
 		calls_run();
 		files_run();
 	}
