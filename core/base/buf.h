@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Two kinds of bytes: struct buf, growable and contiguous, born with its ceiling; and refcounted blocks with
- * slices into them, queued in a struct chain, so that a body is never copied on its way.
- * Blocks and chains belong to one thread.
+ * Two kinds of bytes: struct buf, growable and contiguous, born with its ceiling; and refcounted
+ * blocks with slices into them, queued in a struct chain, so that a body is never copied on its
+ * way. Blocks and chains belong to one thread.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -26,10 +26,14 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_deinit(struct buf *b); /* frees; buf_wipe() before it for secrets */
 void buf_wipe(struct buf *b);
-void buf_reset(struct buf *b);  /* n = 0, memory kept */
-int buf_add(struct buf *b, const void *p, size_t n) MUST_CHECK;   /* 0 or BUF_E_FULL, then nothing was added */
+void buf_reset(struct buf *b); /* n = 0, memory kept */
+int buf_add(struct buf *b, const void *p,
+            size_t n) MUST_CHECK; /* 0 or BUF_E_FULL, then nothing was added */
 int buf_adds(struct buf *b, struct str s) MUST_CHECK;
 int buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3) MUST_CHECK;
+/* The text as a JSON string, quotes included. Controls, DEL, U+2028 and U+2029 are escaped; bytes
+ * that are not UTF-8 become U+FFFD. */
+int buf_add_json(struct buf *b, struct str s) MUST_CHECK;
 int buf_reserve(struct buf *b, size_t more) MUST_CHECK;
 static inline struct str buf_str(const struct buf *b)
 {
@@ -69,7 +73,8 @@ static inline void block_unref(struct block *b)
 		block_free(b);
 }
 
-/* A view that owns one reference of its block; block NULL: static memory that outlives every use. */
+/* A view that owns one reference of its block; block NULL: static memory that outlives every use.
+ */
 struct slice {
 	struct block *block;
 	const char *p;
@@ -98,15 +103,17 @@ struct chain {
 	struct slice inline_[CHAIN_INLINE];
 };
 void chain_init(struct chain *c);
-void chain_deinit(struct chain *c);                   /* drops all slices */
-void chain_push(struct chain *c, struct slice s);     /* takes the reference; n 0 is dropped; a slice that follows
-                                                         the last one in the same block is joined to it */
+void chain_deinit(struct chain *c); /* drops all slices */
+void chain_push(struct chain *c,
+                struct slice s); /* takes the reference; n 0 is dropped; a slice that follows
+                                    the last one in the same block is joined to it */
 /* Copies the bytes in, into the tail block where it has room and is not shared. */
 void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t n);
 int chain_iov(const struct chain *c, struct iovec *iov, int max); /* returns entries filled */
-void chain_drain(struct chain *c, size_t n);          /* drops the first n bytes */
-void chain_move(struct chain *dst, struct chain *src, size_t n); /* the first n bytes of src to the end of dst */
-struct slice chain_first(const struct chain *c);      /* borrowed, count > 0 */
-struct slice chain_shift(struct chain *c);            /* the first slice, its reference handed over */
+void chain_drain(struct chain *c, size_t n);                      /* drops the first n bytes */
+void chain_move(struct chain *dst, struct chain *src,
+                size_t n);                       /* the first n bytes of src to the end of dst */
+struct slice chain_first(const struct chain *c); /* borrowed, count > 0 */
+struct slice chain_shift(struct chain *c);       /* the first slice, its reference handed over */
 
 #endif

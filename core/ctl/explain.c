@@ -13,7 +13,6 @@
 #include "stack/zone.h"
 #include "tx/handle.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,47 +34,89 @@ struct explaining {
 	int code;
 };
 
-static json_t *json_of(struct str s)
+/* ---- JSON; what does not fit the ceiling is refused as a whole by print_json() ---- */
+#define JSON_MAX (4 * 1024 * 1024)
+
+static int add_field(struct buf *b, const char *key, struct str value)
 {
-	return s.p ? json_stringn(s.p, s.n) : json_null();
+	int r = buf_addf(b, "%s\"%s\":", b->n && b->p[b->n - 1] != '{' ? "," : "", key);
+	if (!r)
+		r = value.p ? buf_add_json(b, value) : buf_adds(b, STR("null"));
+	return r;
 }
 
-static json_t *json_attrs(const merlon_tx *tx)
+static int add_list(struct buf *b, const struct merlon_val *v)
 {
-	json_t *o = json_object();
-	for (unsigned i = 0; i < tx->base.attrs.n; i++) {
-		const struct attr *at = &tx->base.attrs.v[i];
-		char key[128];
-		snprintf(key, sizeof(key), "%.*s", STR_FMT(at->key));
-		json_t *v = NULL;
-		if (at->val.type == MERLON_VAL_STR) {
-			v = json_of(from_merlon(at->val.u.str));
-		} else if (at->val.type == MERLON_VAL_I64) {
-			v = json_integer((json_int_t)at->val.u.i64);
-		} else if (at->val.type == MERLON_VAL_STRLIST) {
-			v = json_array();
-			for (uint32_t k = 0; k < at->val.count; k++)
-				json_array_append_new(v, json_of(from_merlon(at->val.u.list[k])));
-		}
-		if (v)
-			json_object_set_new(o, key, v);
+	int r = buf_adds(b, STR("["));
+	for (uint32_t i = 0; i < v->count && !r; i++) {
+		r = i ? buf_adds(b, STR(",")) : 0;
+		if (!r)
+			r = buf_add_json(b, from_merlon(v->u.list[i]));
 	}
-	return o;
+	return r ? r : buf_adds(b, STR("]"));
 }
 
-static json_t *json_decisions(merlon_tx *tx)
+static int add_attrs(struct buf *b, const struct attrs *as)
 {
-	json_t *list = json_array();
+	int r = buf_adds(b, STR(",\"attributes\":{"));
+	for (unsigned i = 0; i < as->n && !r; i++) {
+		const struct attr *at = &as->v[i];
+		r = i ? buf_adds(b, STR(",")) : 0;
+		if (!r)
+			r = buf_add_json(b, at->key);
+		if (!r)
+			r = buf_adds(b, STR(":"));
+		if (r)
+			break;
+		if (at->val.type == MERLON_VAL_STRLIST)
+			r = add_list(b, &at->val);
+		else if (at->val.type == MERLON_VAL_STR)
+			r = buf_add_json(b, from_merlon(at->val.u.str));
+		else if (at->val.type == MERLON_VAL_I64)
+			r = buf_addf(b, "%lld", (long long)at->val.u.i64);
+		else
+			r = buf_adds(b, STR("null"));
+	}
+	return r ? r : buf_adds(b, STR("}"));
+}
+
+static int add_decisions(struct buf *b, merlon_tx *tx)
+{
 	struct merlon_decision d = {.size = sizeof(d)};
-	for (uint32_t i = 0; host_table.record_decision(tx, i, &d) == 0; i++)
-		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "group",
-		                                      json_of(from_merlon(d.group)), "line",
-		                                      json_of(from_merlon(d.line)), "module",
-		                                      json_of(from_merlon(d.module)), "code",
-		                                      json_of(from_merlon(d.code)), "policy",
-		                                      json_of(from_merlon(d.policy)), "shadow",
-		                                      (int)d.shadow));
-	return list;
+	int r = buf_adds(b, STR(",\"decisions\":["));
+	for (uint32_t i = 0; !r && host_table.record_decision(tx, i, &d) == 0; i++) {
+		r = buf_addf(b, "%s{", i ? "," : "");
+		r = r ? r : add_field(b, "group", from_merlon(d.group));
+		r = r ? r : add_field(b, "line", from_merlon(d.line));
+		r = r ? r : add_field(b, "module", from_merlon(d.module));
+		r = r ? r : add_field(b, "code", from_merlon(d.code));
+		r = r ? r : add_field(b, "policy", d.policy.len ? from_merlon(d.policy) : STR_NONE);
+		r = r ? r : buf_addf(b, ",\"shadow\":%s}", d.shadow ? "true" : "false");
+	}
+	return r ? r : buf_adds(b, STR("]"));
+}
+
+static int print_json(merlon_tx *tx)
+{
+	struct buf b;
+	buf_init(&b, JSON_MAX);
+	unsigned status = tx->refusal.status;
+	struct str reason = tx->reason.p ? tx->reason : tx->refusal.message;
+	int r = buf_addf(&b, "{\"allowed\":%s,\"status\":", status ? "false" : "true");
+	if (!r)
+		r = status ? buf_addf(&b, "%u", status) : buf_adds(&b, STR("null"));
+	r = r ? r : add_field(&b, "reason", status ? reason : STR_NONE);
+	r = r ? r : add_field(&b, "route", tx->route->conf ? tx->route->conf->name : STR_NONE);
+	r = r ? r : add_field(&b, "stack", tx->stack ? tx->stack->name : STR_NONE);
+	r = r ? r : add_field(&b, "action", tx->call.action);
+	r = r ? r : add_field(&b, "model", tx->call.model);
+	r = r ? r : add_attrs(&b, &tx->base.attrs);
+	r = r ? r : add_decisions(&b, tx);
+	r = r ? r : buf_adds(&b, STR("}\n"));
+	if (!r)
+		fwrite(b.p, 1, b.n, stdout);
+	buf_deinit(&b);
+	return r;
 }
 
 static void print_text(merlon_tx *tx)
@@ -104,23 +145,10 @@ static void explained(merlon_tx *tx, void *arg)
 {
 	struct explaining *e = arg;
 	e->done = true;
-	if (!e->json) {
+	if (!e->json)
 		print_text(tx);
-	} else {
-		bool refused = tx->refusal.status != 0;
-		json_t *o =
-		    json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "allowed", !refused,
-		              "status", refused ? json_integer(tx->refusal.status) : json_null(),
-		              "reason", json_of(tx->reason), "route",
-		              json_of(tx->route->conf ? tx->route->conf->name : STR_NONE), "stack",
-		              json_of(tx->stack ? tx->stack->name : STR_NONE), "action",
-		              json_of(tx->call.action), "model", json_of(tx->call.model),
-		              "attributes", json_attrs(tx), "decisions", json_decisions(tx));
-		char *text = json_dumps(o, JSON_INDENT(2));
-		puts(text);
-		free(text);
-		json_decref(o);
-	}
+	else if (print_json(tx))
+		e->code = CTL_FILE;
 	loop_stop(e->w->base.loop);
 }
 
@@ -203,10 +231,11 @@ static int run(const struct ctl *c, struct conf *conf, struct stacks *s, const s
 	atomic_uint connections = 0;
 	const char *module = NULL;
 	struct generation *g = gen_new(1, conf, s, 1, never);
-	struct explaining e = {.w = &w, .json = c->json, .code = 1};
+	struct explaining e = {.w = &w, .json = c->json};
 	worker_init(&w, 0, NULL, &budget, &connections);
 	if (gen_attach(g, &w, &module)) {
 		fprintf(stderr, "merlonctl: module %s does not start\n", module);
+		e.code = CTL_CONFIG;
 	} else {
 		gen_switch(g, &w);
 		explain_run(&w, raw, q->source, explained, &e);
@@ -215,7 +244,6 @@ static int run(const struct ctl *c, struct conf *conf, struct stacks *s, const s
 		struct gen_worker *gw = w.current;
 		w.current = NULL;
 		gen_unref(gw);
-		e.code = 0;
 	}
 	gen_free(g);
 	worker_deinit(&w);
