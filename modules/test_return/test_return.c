@@ -303,7 +303,7 @@ static int32_t test_create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
 	}
 	if (get_int(cfg, "digest", 0) && H->digest_want(ctx, (struct merlon_str){NULL, 0}) != 0)
 		r = -1;
-	if (H->metric_define(ctx, MERLON_METRIC_COUNTER, "merlon_test_settled_total",
+	if (H->metric_define(ctx, MERLON_METRIC_COUNTER, "merlon_" NAME "_settled_total",
 	                     "Requests that a test line settled.", "line", &t->settled) != 0)
 		r = -1;
 	if (r != 0)
