@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * How a route's requests are read: action, model and token usage, and the dialect its clients understand errors in.
- * Bytes in, facts out: no socket, no policy.
+ * How a route's requests are read: action, model and token usage, and the dialect its clients
+ * understand errors in. Bytes in, facts out: no socket, no policy.
  */
 #ifndef API_API_H
 #define API_API_H
@@ -13,6 +13,8 @@
 #include "http/url.h"
 #include "json/scan.h"
 
+#define API_USAGE_WANTS 6
+
 enum api_dialect { API_PLAIN /* RFC 9457 */, API_OPENAI, API_ANTHROPIC };
 
 /* One request as its api sees it; part of the tx. */
@@ -22,38 +24,42 @@ struct api_call {
 	struct str action;        /* "predict", ...; set by api_resolve() */
 	struct str resource_type; /* "model", "file", "training_job", ... */
 	struct str model;         /* p NULL: not known (yet), or none is named */
-	bool reads_body;          /* the body is scanned: its end decides whether the request is whole */
+	bool reads_body; /* the body is scanned: its end decides whether the request is whole */
 	bool model_in_body;
+	int64_t tokens_in; /* -1: unknown; after api_response_end() */
+	int64_t tokens_out;
 	/* private */
 	struct arena *arena;
-	struct json_want wants[2];
-	struct json_value values[2];
+	struct json_want want;
+	struct json_value value;
 	struct json_scan *scan;
-	uint64_t fed;
-	struct json_value usage_values[2];
+	bool model_required;
+	bool has_usage; /* answers may tell of usage */
+	struct json_value usage_values[API_USAGE_WANTS];
 	struct json_scan *usage_scan;
 	struct sse sse;
 	bool sse_on;
-	bool usage_dead;
-	int64_t tokens_in;        /* -1: unknown */
-	int64_t tokens_out;
+	struct buf usage_event; /* the last event that told of usage */
 };
 
-/* Which action is this? 0, or the status to refuse with: 400, 404, 405 (*allow: value for Allow), 415 (the body would
- * have to be read and is coded). *why: a phrase for the client. u: canonical. */
-int api_resolve(const struct conf_route *route, const struct http_head *h, const struct url *u, struct arena *a,
-                struct api_call *out, const char **allow, const char **why) MUST_CHECK;
+/* Which action is this? 0, or the status to refuse with: 400, 404, 405 (*allow: value for Allow),
+ * 415 (the body would have to be read and is coded). *why: a phrase for the client. u: canonical.
+ */
+int api_resolve(const struct conf_route *route, const struct http_head *h, const struct url *u,
+                struct arena *a, struct api_call *out, const char **allow,
+                const char **why) MUST_CHECK;
 /* Request body, for reads_body: */
 enum json_error api_body_feed(struct api_call *c, struct str data) MUST_CHECK;
-/* The body has ended. JSON_OK, or what was wrong with it. A model that is required and absent: JSON_E_TYPE and *why. */
+/* The body has ended. JSON_OK, or what was wrong with it. A model that is required and absent:
+ * JSON_E_TYPE and *why. */
 enum json_error api_body_end(struct api_call *c, const char **why) MUST_CHECK;
 /* How many body bytes may be passed on so far; all where the body is not read. */
 uint64_t api_releasable(const struct api_call *c, uint64_t fed);
 /* Whether action and model are settled. */
 bool api_settled(const struct api_call *c);
 
-/* Response: content_type decides between one JSON text and an event stream. Usage is looked for where the api has it;
- * what is damaged has none. */
+/* Response: content_type decides between one JSON text and an event stream. Usage is looked for
+ * where the api has it; what is damaged has none. */
 void api_response_begin(struct api_call *c, unsigned status, struct str content_type, bool coded);
 void api_response_feed(struct api_call *c, struct str data);
 void api_response_end(struct api_call *c);
@@ -62,12 +68,14 @@ void api_call_deinit(struct api_call *c);
 /* An answer of the gateway's own in the caller's dialect. */
 struct api_error {
 	unsigned status;
-	struct str code;       /* machine-readable: "invalid_api_key", "rate_limit_exceeded", "model_not_found", ... */
-	struct str message;    /* for people */
+	struct str code;    /* machine-readable: "invalid_api_key", "rate_limit_exceeded",
+	                       "model_not_found", ... */
+	struct str message; /* for people */
 	struct str request_id;
 };
 /* Appends the body and tells its content type. */
-int api_error_body(enum api_dialect d, const struct api_error *e, struct buf *out, struct str *content_type) MUST_CHECK;
+int api_error_body(enum api_dialect d, const struct api_error *e, struct buf *out,
+                   struct str *content_type) MUST_CHECK;
 /* The dialect of a route's api; API_PLAIN for NULL. */
 enum api_dialect api_dialect_of(const struct conf_route *route);
 

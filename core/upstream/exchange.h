@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * One request to an upstream and its response, over a leased connection. At most one request leaves for one exchange:
- * another server or connection is tried only while write() has taken no byte. The connection is pooled again only
- * after a complete, clean exchange (promise P5).
+ * One request to an upstream and its response, over a leased connection. At most one request leaves
+ * for one exchange: another server or connection is tried only while write() has taken no byte. The
+ * connection is pooled again only after a complete, clean exchange (promise P5).
  *
- * Lives in the tx's arena; the callbacks come from the loop, never from within a call into the exchange. `head` and
- * `body` only take note: what they lead to, an abort too, is done in `turn`, `end`, `fault` or `writable`, one of which
- * comes last in every turn that told something. The head's text lives as long as the arena.
+ * Lives in the tx's arena; the callbacks come from the loop, never from within a call into the
+ * exchange. `head` and `body` only take note: what they lead to, an abort too, is done in `turn`,
+ * `end`, `fault` or `writable`, one of which comes last in every turn that told something. The
+ * head's text lives as long as the arena.
  */
 #ifndef UPSTREAM_EXCHANGE_H
 #define UPSTREAM_EXCHANGE_H
@@ -25,16 +26,19 @@ enum exchange_fault {
 	EX_MALFORMED = 5, /* the response breaks the rules: 502 */
 	EX_RESOLVE = 6,   /* the name does not resolve: 502 */
 };
-const char *exchange_strfault(enum exchange_fault f); /* "upstream_timeout" and the like, for reason */
+const char *
+exchange_strfault(enum exchange_fault f); /* "upstream_timeout" and the like, for reason */
 
 struct exchange_ops {
-	/* The final response head (interim ones are dropped, 101 is a fault); its text lives as long as the exchange. */
+	/* The final response head (interim ones are dropped, 101 is a fault); its text lives as
+	 * long as the exchange. */
 	void (*head)(void *owner, struct http_head *h);
 	/* Body bytes as they come; takes the reference. */
 	void (*body)(void *owner, struct slice data);
 	/* All reads of this turn have been told: a good moment to flush the client once. */
 	void (*turn)(void *owner);
-	/* The response is whole. The exchange is over; the connection has gone back or was closed. */
+	/* The response is whole. The exchange is over; the connection has gone back or was closed.
+	 */
 	void (*end)(void *owner);
 	/* It broke. The exchange is over. */
 	void (*fault)(void *owner, enum exchange_fault f);
@@ -42,10 +46,10 @@ struct exchange_ops {
 	void (*writable)(void *owner);
 };
 struct exchange;
-/* Leases a connection (or begins to connect) and queues the head. head: the serialised request head; takes the
- * reference. head_request: the answer has no body. */
-struct exchange *exchange_start(struct upstream *u, struct arena *a, struct slice head, bool head_request,
-                                const struct exchange_ops *ops, void *owner);
+/* Leases a connection (or begins to connect) and queues the head. head: the serialised request
+ * head; takes the reference. head_request: the answer has no body. */
+struct exchange *exchange_start(struct upstream *u, struct arena *a, struct slice head,
+                                bool head_request, const struct exchange_ops *ops, void *owner);
 /* Request body; framing is the caller's (bytes as they go on the wire). */
 void exchange_send(struct exchange *ex, struct slice data);
 /* Nothing follows: from now on the exchange may end cleanly. */
@@ -56,8 +60,8 @@ size_t exchange_queued(const struct exchange *ex);
 void exchange_pause(struct exchange *ex, bool paused);
 /* Ends it now: the upstream sees its connection close. No callback follows. NULL is fine. */
 void exchange_abort(struct exchange *ex);
-/* Address of the server in use; empty before one was chosen. Monotonic ns when the first byte of the request left, and
- * when the response head came; 0: not yet. */
+/* Address of the server in use; empty before one was chosen. Monotonic ns when the first byte of
+ * the request left, and when the response head came; 0: not yet. */
 struct str exchange_server(const struct exchange *ex);
 uint64_t exchange_began(const struct exchange *ex);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Is a server worth trying? Passive: consecutive faults mark it down for a while that doubles; active: a GET on the
- * configured path at an interval, by exchanges of its own. Per worker; worker 0's checks are not shared.
+ * Is a server worth trying? Passive: consecutive faults mark it down for a while that doubles;
+ * active: a GET on the configured path at an interval, by exchanges of its own. Per worker; worker
+ * 0's checks are not shared.
  */
 #ifndef UPSTREAM_HEALTH_H
 #define UPSTREAM_HEALTH_H

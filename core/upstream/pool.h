@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Servers and their idle connections, per worker. A server is known by its address and settings; it outlives
- * generations, and so do its idle connections, as long as some generation names it.
+ * Servers and their idle connections, per worker. A server is known by its address and settings; it
+ * outlives generations, and so do its idle connections, as long as some generation names it.
  */
 #ifndef UPSTREAM_POOL_H
 #define UPSTREAM_POOL_H
