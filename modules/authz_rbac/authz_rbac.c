@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * authz_rbac: may this identity do that, by its roles. The instance owns the compiled policy,
+ * read-only after create; a decision allocates nothing.
+ */
+#include "policy.h"
+
+#include <stdlib.h>
+
+struct instance {
+	merlon_ctx *ctx;
+	struct policy policy;
+};
+
+static const struct merlon_host *H;
+
+/* ---- options ---- */
+static const struct merlon_option options[] = {
+    {"policy_file", MERLON_OPT_CONFFILE, 0, NULL, NULL, policy_rows,
+     "File of roles and assignments; without it the shipped roles hold."},
+};
+
+static int32_t create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
+{
+	struct instance *in = mem_new(1, sizeof(*in));
+	const merlon_cfg *file = NULL;
+
+	in->ctx = ctx;
+	if (H->cfg_count(cfg, "policy_file") > 0)
+		file = H->cfg_at(cfg, "policy_file", 0);
+	if (policy_read(H, file, &in->policy) != 0) {
+		policy_free(&in->policy);
+		free(in);
+		return -1;
+	}
+	*inst = in;
+	return 0;
+}
+
+static void destroy(void *inst)
+{
+	struct instance *in = inst;
+
+	policy_free(&in->policy);
+	free(in);
+}
+
+/* ---- deciding ---- */
+struct question {
+	merlon_tx *tx;
+	struct merlon_str sub, org, action;
+	struct merlon_str model; /* ptr NULL: none is named */
+	const struct merlon_str *roles;
+	uint32_t nroles;
+	uint32_t need;
+};
+
+static struct merlon_str text_attr(merlon_tx *tx, struct merlon_str key)
+{
+	struct merlon_val v;
+
+	if (H->attr_get(tx, key, &v) != 0 || v.type != MERLON_VAL_STR)
+		return (struct merlon_str){NULL, 0};
+	return v.u.str;
+}
+
+/* one: room for a role that stands alone as text. */
+static void ask(merlon_tx *tx, struct question *q, struct merlon_str *one)
+{
+	struct merlon_str type = text_attr(tx, TXT("res.type"));
+	struct merlon_val v;
+
+	*q = (struct question){.tx = tx,
+	                       .sub = text_attr(tx, TXT("id.sub")),
+	                       .org = text_attr(tx, TXT("id.org")),
+	                       .action = text_attr(tx, TXT("action"))};
+	/* A name without a type is taken for a model: the stricter reading. */
+	if (!type.ptr || txt_eq(type, TXT("model")))
+		q->model = text_attr(tx, TXT("res.id"));
+	q->need = policy_need(q->action);
+	if (H->attr_get(tx, TXT("id.roles"), &v) != 0)
+		return;
+	if (v.type == MERLON_VAL_STRLIST) {
+		q->roles = v.u.list;
+		q->nroles = v.count;
+	} else if (v.type == MERLON_VAL_STR) {
+		*one = v.u.str;
+		q->roles = one;
+		q->nroles = 1;
+	}
+}
+
+static const struct role *any_of(const struct policy *p, const struct question *q,
+                                 const struct assignment *a)
+{
+	for (uint32_t i = 0; i < a->nroles; i++) {
+		if (policy_allows(p, &p->roles[a->roles[i]], q->need, q->model))
+			return &p->roles[a->roles[i]];
+	}
+	return NULL;
+}
+
+/* The roles that are assigned to `who`, by name and by glob. */
+static const struct role *assigned(const struct policy *p, const struct question *q, int by,
+                                   struct merlon_str who)
+{
+	const struct role *r = NULL;
+
+	if (!who.ptr)
+		return NULL;
+	for (uint32_t i = txt_map_get(&p->exact[by], who); !r && i != UINT32_MAX;
+	     i = p->assignments[i].next)
+		r = any_of(p, q, &p->assignments[i]);
+	for (uint32_t i = p->globs[by]; !r && i != UINT32_MAX; i = p->assignments[i].next) {
+		if (txt_glob(p->assignments[i].who, who))
+			r = any_of(p, q, &p->assignments[i]);
+	}
+	return r;
+}
+
+/* A role that allows it; NULL: none. Roles that the policy does not know give nothing. */
+static const struct role *decide(const struct policy *p, const struct question *q)
+{
+	const struct role *r = NULL;
+
+	for (uint32_t i = 0; !r && i < q->nroles; i++) {
+		uint32_t at = txt_map_get(&p->by_name, q->roles[i]);
+		if (at != TXT_MAP_NONE && policy_allows(p, &p->roles[at], q->need, q->model))
+			r = &p->roles[at];
+		if (!r)
+			r = assigned(p, q, BY_ROLE, q->roles[i]);
+	}
+	if (!r)
+		r = assigned(p, q, BY_SUB, q->sub);
+	return r ? r : assigned(p, q, BY_ORG, q->org);
+}
+
+/* ---- refusing ---- */
+struct text {
+	char p[640];
+	uint64_t n;
+};
+
+/* Long names are cut: the record holds them whole elsewhere. */
+static void put(struct text *t, struct merlon_str s)
+{
+	uint64_t n = s.len < 128 ? s.len : 128;
+
+	if (n > sizeof(t->p) - t->n)
+		n = sizeof(t->p) - t->n;
+	if (n > 0)
+		memcpy(t->p + t->n, s.ptr, n);
+	t->n += n;
+}
+
+static int32_t refuse(struct instance *in, const struct question *q)
+{
+	struct merlon_str action = q->action.ptr ? q->action : TXT("an unknown action");
+	struct text text = {.n = 0}, detail = {.n = 0};
+	struct merlon_fail f = {.size = sizeof(f)};
+
+	put(&text, TXT("not allowed to "));
+	put(&text, q->action.ptr ? q->action : TXT("do this"));
+	if (q->model.ptr && q->action.ptr)
+		put(&text, txt_eq(q->action, TXT("predict")) ? TXT(" with this model")
+		                                             : TXT(" this model"));
+	put(&detail, TXT("no role of "));
+	put(&detail, q->sub.ptr ? q->sub : TXT("the unknown"));
+	put(&detail, TXT(" allows "));
+	put(&detail, action);
+	if (q->model.ptr) {
+		put(&detail, TXT(" on model "));
+		put(&detail, q->model);
+	}
+	f.text = (struct merlon_str){text.p, text.n};
+	f.detail = (struct merlon_str){detail.p, detail.n};
+	H->fail(in->ctx, q->tx, &f);
+	return MERLON_NOCRED;
+}
+
+static int32_t check(void *inst, void *w, merlon_tx *tx, uint32_t group)
+{
+	struct instance *in = inst;
+	struct merlon_str one;
+	const struct role *r;
+	struct question q;
+
+	(void)w;
+	(void)group;
+	ask(tx, &q, &one);
+	r = q.need ? decide(&in->policy, &q) : NULL;
+	if (!r)
+		return refuse(in, &q);
+	H->policy(in->ctx, tx, r->policy);
+	return MERLON_OK;
+}
+
+static const char *const reads[] = {"id.sub", "id.org", "id.roles", "res.type",
+                                    "res.id", "action", NULL};
+
+static const struct merlon_module module = {
+    .size = sizeof(struct merlon_module),
+    .major = MERLON_ABI_MAJOR,
+    .minor = MERLON_ABI_MINOR,
+    .flags = MERLON_GRANTOR,
+    .groups = MERLON_AUTHZ,
+    .codes = MERLON_BIT(MERLON_OK) | MERLON_BIT(MERLON_NOCRED),
+    .option_size = sizeof(struct merlon_option),
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .name = "authz_rbac",
+    .version = MODULE_VERSION,
+    .license = "Apache-2.0",
+    .summary = "Permission by roles, with inheritance, assignments and model patterns.",
+    .options = options,
+    .reads = reads,
+    .create = create,
+    .destroy = destroy,
+    .check = check,
+};
+
+MERLON_MODULE(module, H, 0, MERLON_GRANTOR, MERLON_AUTHZ)

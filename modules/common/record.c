@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Rendering audit records. Runs once a request on its worker, so it writes bytes by itself: no
+ * printf, no tree.
+ */
+#include "common/record.h"
+
+#define TEXT_MOST 3072                       /* bytes of one text, escapes counted */
+#define TEXT_LEAST 256                       /* the same where the record would not fit otherwise */
+#define DECISION_MOST (3 * TEXT_LEAST + 512) /* bytes that one decision may need at most */
+
+struct out {
+	char *p;
+	uint64_t n, cap;
+	uint64_t text; /* most bytes of one text */
+	bool full;
+};
+
+static void put(struct out *o, const char *p, uint64_t n)
+{
+	if (n > o->cap - o->n) {
+		o->full = true;
+		return;
+	}
+	memcpy(o->p + o->n, p, n);
+	o->n += n;
+}
+#define PUT(o, lit) put((o), "" lit, sizeof(lit) - 1)
+
+size_t record_u64(char *out, uint64_t v)
+{
+	char buf[20];
+	size_t at = sizeof(buf);
+
+	do {
+		buf[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	memcpy(out, buf + at, sizeof(buf) - at);
+	return sizeof(buf) - at;
+}
+
+static void put_i64(struct out *o, int64_t v)
+{
+	char buf[21];
+	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	size_t n = 0;
+
+	if (v < 0)
+		buf[n++] = '-';
+	n += record_u64(buf + n, u);
+	put(o, buf, n);
+}
+
+/* v / 10^digits, all digits of the fraction written. */
+static void put_fixed(struct out *o, uint64_t v, unsigned digits)
+{
+	char buf[32];
+	uint64_t unit = 1;
+	size_t n;
+
+	for (unsigned i = 0; i < digits; i++)
+		unit *= 10;
+	n = record_u64(buf, v / unit);
+	buf[n] = '.';
+	for (unsigned i = digits; i > 0; i--) {
+		buf[n + i] = (char)('0' + v % 10);
+		v /= 10;
+	}
+	put(o, buf, n + 1 + digits);
+}
+
+/* ---- text ---- */
+static bool plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* How the text goes on at p: bytes read, and in esc what stands for them (0: they themselves). */
+static size_t next_piece(const char *p, uint64_t n, char esc[6], size_t *nesc)
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char c = (unsigned char)*p;
+	size_t len = txt_utf8_len(p, n);
+
+	*nesc = 6;
+	memcpy(esc, "\\ufffd", 6);
+	if (len == 0)
+		return 1;
+	if (c == '"' || c == '\\') {
+		esc[1] = (char)c;
+		*nesc = 2;
+	} else if (c < 0x20 || c == 0x7f) {
+		memcpy(esc, "\\u00", 4);
+		esc[4] = hex[c >> 4];
+		esc[5] = hex[c & 15];
+	} else if (len == 3 && memcmp(p, "\xe2\x80", 2) == 0 &&
+	           (p[2] == '\xa8' || p[2] == '\xa9')) {
+		memcpy(esc, p[2] == '\xa8' ? "\\u2028" : "\\u2029", 6);
+	} else {
+		*nesc = 0;
+	}
+	return len;
+}
+
+static void put_text(struct out *o, struct merlon_str s)
+{
+	uint64_t left = o->text; /* of the budget */
+	uint64_t at = 0;
+
+	PUT(o, "\"");
+	while (at < s.len) {
+		uint64_t run = at;
+		while (run < s.len && run - at < left && plain((unsigned char)s.ptr[run]))
+			run++;
+		put(o, s.ptr + at, run - at);
+		left -= run - at;
+		at = run;
+		if (at == s.len)
+			break;
+		char esc[6];
+		size_t nesc, len = next_piece(s.ptr + at, s.len - at, esc, &nesc);
+		if ((nesc ? nesc : len) > left) {
+			PUT(o, "\xe2\x80\xa6"); /* cut here */
+			break;
+		}
+		put(o, nesc ? esc : s.ptr + at, nesc ? nesc : len);
+		left -= nesc ? nesc : len;
+		at += len;
+	}
+	PUT(o, "\"");
+}
+
+/* ---- fields ---- */
+enum kind { TEXT, NUMBER, MILLISECONDS, AMOUNT, FLAG };
+
+static const struct row {
+	struct merlon_str key; /* with what stands before and behind it */
+	uint32_t field;
+	enum kind kind;
+} rows[] = {
+#define ROW(name, field, kind)                                                                     \
+	{                                                                                          \
+		{",\"" name "\":", sizeof(",\"" name "\":") - 1}, field, kind                      \
+	}
+    ROW("request_id", MERLON_REC_REQUEST_ID, TEXT),
+    ROW("user_id", MERLON_REC_USER_ID, TEXT),
+    ROW("org", MERLON_REC_ORG, TEXT),
+    ROW("credential", MERLON_REC_CREDENTIAL, TEXT),
+    ROW("auth_method", MERLON_REC_AUTH_METHOD, TEXT),
+    ROW("model_id", MERLON_REC_MODEL_ID, TEXT),
+    ROW("action", MERLON_REC_ACTION, TEXT),
+    ROW("status", MERLON_REC_STATUS, TEXT),
+    ROW("reason", MERLON_REC_REASON, TEXT),
+    ROW("http_status", MERLON_REC_HTTP_STATUS, NUMBER),
+    ROW("duration_ms", MERLON_REC_DURATION_US, MILLISECONDS),
+    ROW("upstream_ms", MERLON_REC_UPSTREAM_US, MILLISECONDS),
+    ROW("input_hash", MERLON_REC_INPUT_HASH, TEXT),
+    ROW("output_hash", MERLON_REC_OUTPUT_HASH, TEXT),
+    ROW("input_bytes", MERLON_REC_INPUT_BYTES, NUMBER),
+    ROW("output_bytes", MERLON_REC_OUTPUT_BYTES, NUMBER),
+    ROW("tokens_in", MERLON_REC_TOKENS_IN, NUMBER),
+    ROW("tokens_out", MERLON_REC_TOKENS_OUT, NUMBER),
+    ROW("cost", MERLON_REC_COST, AMOUNT),
+    ROW("source_ip", MERLON_REC_SOURCE_IP, TEXT),
+    ROW("method", MERLON_REC_METHOD, TEXT),
+    ROW("path", MERLON_REC_PATH, TEXT),
+    ROW("route", MERLON_REC_ROUTE, TEXT),
+    ROW("stack", MERLON_REC_STACK, TEXT),
+    ROW("stream", MERLON_REC_STREAM, FLAG),
+    ROW("generation", MERLON_REC_GENERATION, NUMBER),
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* The value of a field; false: it is not of the kind that the field has, so null. */
+static bool put_value(struct out *o, enum kind kind, const struct merlon_val *v)
+{
+	switch (kind) {
+	case TEXT:
+		if (v->type != MERLON_VAL_STR && v->type != MERLON_VAL_BYTES)
+			return false;
+		put_text(o, v->u.str);
+		return true;
+	case NUMBER:
+		if (v->type != MERLON_VAL_I64)
+			return false;
+		put_i64(o, v->u.i64);
+		return true;
+	case MILLISECONDS:
+		if (v->type != MERLON_VAL_I64 || v->u.i64 < 0)
+			return false;
+		put_fixed(o, (uint64_t)v->u.i64, 3);
+		return true;
+	case AMOUNT:
+		/* Billionths: finer than any price, and written alike in every locale. */
+		if (v->type != MERLON_VAL_F64 || !(v->u.f64 >= 0 && v->u.f64 < 1e9))
+			return false;
+		put_fixed(o, (uint64_t)(v->u.f64 * 1e9 + 0.5), 9);
+		return true;
+	case FLAG:
+		if (v->type != MERLON_VAL_BOOL)
+			return false;
+		if (v->u.i64)
+			PUT(o, "true");
+		else
+			PUT(o, "false");
+		return true;
+	}
+	return false;
+}
+
+static void put_head(struct out *o, int64_t time_us, struct merlon_str event)
+{
+	char when[TXT_RFC3339_LEN];
+
+	txt_rfc3339(time_us, when);
+	PUT(o, "{\"timestamp\":\"");
+	put(o, when, sizeof(when));
+	PUT(o, "\",\"event\":");
+	put_text(o, event);
+}
+
+static void put_decision(struct out *o, const struct merlon_decision *d)
+{
+	PUT(o, "{\"group\":");
+	put_text(o, d->group);
+	PUT(o, ",\"line\":");
+	put_text(o, d->line);
+	PUT(o, ",\"module\":");
+	put_text(o, d->module);
+	PUT(o, ",\"code\":");
+	put_text(o, d->code);
+	PUT(o, ",\"policy\":");
+	if (d->policy.len > 0)
+		put_text(o, d->policy);
+	else
+		PUT(o, "null");
+	if (d->shadow)
+		PUT(o, ",\"shadow\":true}");
+	else
+		PUT(o, ",\"shadow\":false}");
+}
+
+static void put_decisions(struct out *o, const struct merlon_host *h, merlon_tx *tx)
+{
+	struct merlon_decision d = {.size = sizeof(d)};
+
+	PUT(o, ",\"decisions\":[");
+	for (uint32_t i = 0; h->record_decision(tx, i, &d) == 0; i++) {
+		/* Cut short only where every text is already: then what is told is still whole. */
+		if (o->text == TEXT_LEAST && o->cap - o->n < DECISION_MOST)
+			break;
+		if (i > 0)
+			PUT(o, ",");
+		put_decision(o, &d);
+		d = (struct merlon_decision){.size = sizeof(d)};
+	}
+	PUT(o, "]");
+}
+
+static void render(struct out *o, const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
+                   struct merlon_str event)
+{
+	struct merlon_val v;
+	int64_t time_us = 0;
+
+	if (h->record_get(ctx, tx, MERLON_REC_TIMESTAMP, &v) == 0 && v.type == MERLON_VAL_I64)
+		time_us = v.u.i64;
+	put_head(o, time_us, event);
+	for (size_t i = 0; i < ROWS; i++) {
+		put(o, rows[i].key.ptr, rows[i].key.len);
+		if (h->record_get(ctx, tx, rows[i].field, &v) != 0 ||
+		    !put_value(o, rows[i].kind, &v))
+			PUT(o, "null");
+	}
+	put_decisions(o, h, tx);
+}
+
+struct merlon_str record_render(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
+                                struct merlon_str event, char buf[RECORD_ROOM])
+{
+	struct out o = {buf, 0, RECORD_ROOM, TEXT_MOST, false};
+
+	render(&o, h, ctx, tx, event);
+	if (o.full) {
+		o = (struct out){buf, 0, RECORD_ROOM, TEXT_LEAST, false};
+		render(&o, h, ctx, tx, event);
+	}
+	return (struct merlon_str){buf, o.n};
+}
+
+struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct merlon_str reason,
+                                char *buf, uint64_t cap)
+{
+	struct out o = {buf, 0, cap, TEXT_MOST, false};
+
+	put_head(&o, time_us, event);
+	for (size_t i = 0; i < ROWS; i++) {
+		put(&o, rows[i].key.ptr, rows[i].key.len);
+		if (rows[i].field == MERLON_REC_STATUS)
+			PUT(&o, "\"error\"");
+		else if (rows[i].field == MERLON_REC_REASON)
+			put_text(&o, reason);
+		else
+			PUT(&o, "null");
+	}
+	PUT(&o, ",\"decisions\":[]");
+	return (struct merlon_str){buf, o.full ? 0 : o.n};
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * The audit record as JSON: every field always present, null when unknown, in one order. Renders
+ * what the host knows into a buffer of the caller's; allocates nothing and cannot fail for what a
+ * client sent, since overlong texts are cut (and end in U+2026 then).
+ */
+#ifndef COMMON_RECORD_H
+#define COMMON_RECORD_H
+
+#include "common/text.h"
+
+#define RECORD_ROOM 65536 /* bytes that always suffice */
+/* The record begins with {"timestamp":"<27 bytes>" whatever follows. */
+#define RECORD_HEAD (14 + TXT_RFC3339_LEN + 1)
+
+/* {"timestamp":"...","event":"...", ... ,"decisions":[...] without seq, prev, hash and the closing
+ * brace. */
+struct merlon_str record_render(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
+                                struct merlon_str event, char buf[RECORD_ROOM]);
+/* The same for what is no request: all null but these. cap: room of buf; len 0: it does not fit. */
+struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct merlon_str reason,
+                                char *buf, uint64_t cap);
+/* Decimal digits of v to out (20 bytes of room); returns how many. */
+size_t record_u64(char *out, uint64_t v);
+
+#endif
