@@ -153,6 +153,11 @@ static void swallowed_refusals(void)
 	     {"auth: @1|[OK=done default=ignore]|-; a|required|OK", "auth: b|required|OK,DENIED"},
 	     1,
 	     0},
+	    /* another organisation is DENIED, whatever the module lists */
+	    {"t.conf:2: s0/auth: a grant is reachable although b answered DENIED: a=OK, b=DENIED\n",
+	     {"auth: a|required|OK; b|[OK=ok DENIED=ignore default=die]|OK|i"},
+	     1,
+	     0},
 	    /* one finding a line */
 	    {"t.conf:1: s0/auth: a grant is reachable although a answered BADCRED: a=BADCRED, "
 	     "b=OK\n",
@@ -246,6 +251,9 @@ static void warnings(void)
 	     {"auth: a|sufficient|OK,NOCRED; b|required|OK; c|required|IGNORE,DENIED|h"},
 	     0,
 	     1},
+	    /* the host's own codes reach lines too */
+	    {"", {"auth: a|[OK=done TIMEOUT=ignore default=die]|OK; b|required|OK"}, 0, 0},
+	    {"", {"auth: a|[OK=done ERROR=ignore default=die]|OK; b|required|OK"}, 0, 0},
 	    {"", {"auth: a|sufficient|OK,NOCRED; b|required|OK"}, 0, 0},
 	    {"", {"filter: a|sufficient|OK,NOCRED; b|required|OK"}, 0, 0},
 	};
@@ -260,6 +268,7 @@ static void attributes_read_too_early(void)
 	     0,
 	     1},
 	    {"", {"auth: b|required|OK|Wid.sub/ authz: a|required|OK|rid.sub"}, 0, 0},
+	    {"", {"auth: b|required|OK|Wid.sub/ ratelimit: a|required|OK|rid.*"}, 0, 0},
 	    {"", {"auth: b|required|OK|Wid.*/ ratelimit: a|required|OK|rid.sub"}, 0, 0},
 	    {"t.conf:2: warning: s0/ratelimit: \"a\" reads id.tier, which no line before it "
 	     "writes\n",
