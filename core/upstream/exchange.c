@@ -62,7 +62,7 @@ static void leave(struct exchange *ex)
 static void drop_conn(struct exchange *ex)
 {
 	if (ex->c)
-		conn_close(ex->c);
+		upstream_conn_close(ex->c);
 	ex->c = NULL;
 	ex->handed = false;
 }

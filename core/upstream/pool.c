@@ -27,7 +27,7 @@ static void conn_event(void *owner, unsigned what)
 		return;
 	}
 	/* Nothing was asked: bytes are a violation, and an end is an end. */
-	conn_close(c);
+	upstream_conn_close(c);
 }
 
 static void conn_timer(void *arg)
@@ -44,7 +44,7 @@ static void idle_remove(struct upstream_conn *c)
 	c->server->nidle--;
 }
 
-void conn_close(struct upstream_conn *c)
+void upstream_conn_close(struct upstream_conn *c)
 {
 	struct server *s = c->server;
 
@@ -88,7 +88,7 @@ struct upstream_conn *conn_lease(struct server *s, struct exchange *ex)
 		struct upstream_conn *c = list_entry(s->idle.next, struct upstream_conn, node);
 
 		if (conn_expired(c) || stream_eof(c->s) || stream_in(c->s).n > 0) {
-			conn_close(c);
+			upstream_conn_close(c);
 			continue;
 		}
 		idle_remove(c);
@@ -103,7 +103,7 @@ void conn_pool(struct upstream_conn *c)
 	struct server *s = c->server;
 
 	if (s->users == 0 || s->keep_alive == 0 || s->nidle >= SERVER_IDLE_MAX) {
-		conn_close(c);
+		upstream_conn_close(c);
 		return;
 	}
 	c->ex = NULL;
@@ -119,7 +119,7 @@ static void close_idle(struct server *s)
 {
 	server_ref(s);
 	while (!list_empty(&s->idle))
-		conn_close(list_entry(s->idle.next, struct upstream_conn, node));
+		upstream_conn_close(list_entry(s->idle.next, struct upstream_conn, node));
 	server_unref(s);
 }
 
@@ -136,7 +136,7 @@ static void server_expire(void *arg)
 			loop_timer_set(s->pools->loop, &s->expiry, c->idle_since + s->keep_alive);
 			break;
 		}
-		conn_close(c);
+		upstream_conn_close(c);
 	}
 	server_unref(s);
 }

@@ -61,7 +61,7 @@ struct upstream_conn *conn_lease(struct server *s, struct exchange *ex);
 /* Begins to connect. NULL: no descriptor could be made. */
 struct upstream_conn *conn_open(struct server *s, const struct net_addr *addr, struct exchange *ex);
 void conn_pool(struct upstream_conn *c); /* back to the idle ones, or closed */
-void conn_close(struct upstream_conn *c);
+void upstream_conn_close(struct upstream_conn *c);
 
 /* exchange.c: what happened on a leased connection */
 void exchange_on_stream(struct exchange *ex, unsigned what);
