@@ -109,7 +109,7 @@ static void make_group(int stack)
 		                 ? stack + 1 + (int)pick(MODEL_STACKS - 1u - (unsigned)stack)
 		                 : -1;
 		snprintf(l->name, sizeof(l->name), "%s%c%c%s", pick(4) ? "" : "z", 'a' + (int)i,
-			         '0' + stack, pick(2) ? "t" : "");
+		         '0' + stack, pick(2) ? "t" : "");
 		if (l->include >= 0)
 			snprintf(l->name, sizeof(l->name), "s%c", '0' + l->include);
 		l->helper = l->include < 0 && pick(4) == 0;
