@@ -439,6 +439,28 @@ static void the_first_answer_counts(void)
 	tear_down();
 }
 
+/* An answer that is late for one hook must not be taken for the next one's. */
+static void a_late_answer_is_not_the_next_ones(void)
+{
+	uint64_t strays = ledger_stray_resumes();
+	uint64_t first = 0;
+	uint64_t second = 0;
+
+	set_up(0);
+	CU_ASSERT_EQUAL(hook(0, &first, answer_ok), MERLON_PENDING);
+	loop_run(T.w.loop);
+	CU_ASSERT_EQUAL(hook(0, &second, NULL), MERLON_PENDING);
+	CU_ASSERT_NOT_EQUAL(first, second);
+	host_resume(first, MERLON_OK);
+	settle_loop();
+	CU_ASSERT_EQUAL(T.f.resumed, 1);
+	CU_ASSERT_EQUAL(ledger_stray_resumes(), strays + 1);
+	host_resume(second, MERLON_DENIED);
+	loop_run(T.w.loop);
+	CU_ASSERT_EQUAL(T.f.code, MERLON_DENIED);
+	tear_down();
+}
+
 static void a_thread_may_answer(void)
 {
 	uint64_t token = 0;
@@ -714,7 +736,8 @@ UNIT_MAIN("stack_ledger", UNIT(a_timer_fires_once), UNIT(a_cancelled_timer_does_
           UNIT(a_watch_fires_until_it_cancels_itself), UNIT(a_job_works_elsewhere_and_is_done_here),
           UNIT(a_cancelled_job_is_never_done), UNIT(no_pool_and_a_full_one_are_told),
           UNIT(an_early_answer_waits_for_the_hook), UNIT(the_first_answer_counts),
-          UNIT(a_thread_may_answer), UNIT(time_runs_out), UNIT(the_end_of_the_tx_cancels),
-          UNIT(a_hook_that_contradicts_itself_failed), UNIT(an_answer_that_is_none_is_an_error),
-          UNIT(unknown_tokens_are_counted_and_dropped), UNIT(four_threads_answer_each_tx_once),
-          UNIT(a_shared_object_lives_as_long_as_a_holder), UNIT(threads_build_one_object))
+          UNIT(a_late_answer_is_not_the_next_ones), UNIT(a_thread_may_answer), UNIT(time_runs_out),
+          UNIT(the_end_of_the_tx_cancels), UNIT(a_hook_that_contradicts_itself_failed),
+          UNIT(an_answer_that_is_none_is_an_error), UNIT(unknown_tokens_are_counted_and_dropped),
+          UNIT(four_threads_answer_each_tx_once), UNIT(a_shared_object_lives_as_long_as_a_holder),
+          UNIT(threads_build_one_object))

@@ -535,6 +535,13 @@ static void ready_says_what_append_does(void)
 	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, (struct merlon_str){big, SINK_RING / 2 - 8}),
 	                0);
 	taken++;
+	/* Full to the last byte. */
+	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, (struct merlon_str){big, SINK_RING / 2 - 8}),
+	                0);
+	CU_ASSERT_EQUAL(host_sink_ready(f.sink, NULL, 0), MERLON_E_FULL);
+	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, REC("")), MERLON_E_FULL);
+	taken++;
+	sinks_flush();
 	for (unsigned round = 0; round < 20; round++) {
 		int32_t r = 0;
 
@@ -608,6 +615,37 @@ static void a_failed_write_loses_nothing(void)
 	chain_check(&c, "audit.log", NULL);
 	CU_ASSERT_EQUAL(c.seq, taken + 1);
 	CU_ASSERT(str_eq(c.last, STR("last")));
+	tear_down();
+}
+
+/* Room was made on the disk: the same file goes on. */
+static void a_failed_file_is_reopened_in_place(void)
+{
+	struct rlimit before;
+	struct rlimit low;
+	struct seen c = {0};
+	struct fake f;
+	uint64_t taken = 0;
+
+	set_up();
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+	low = before;
+	low.rlim_cur = 50000;
+	fake_start(&f, "audit.log");
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &low), 0);
+	while (append(&f, "a record of forty bytes that fills files") == 0) {
+		taken++;
+		if (taken % 100 == 0)
+			sinks_flush();
+	}
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+	CU_ASSERT_EQUAL(append(&f, "x"), MERLON_E_UNAVAIL);
+	sinks_reopen();
+	sinks_flush();
+	CU_ASSERT_EQUAL(append(&f, "last"), 0);
+	fake_close(&f);
+	chain_check(&c, "audit.log", NULL);
+	CU_ASSERT_EQUAL(c.seq, taken + 1);
 	tear_down();
 }
 
@@ -687,4 +725,5 @@ UNIT_MAIN("stack_sink", UNIT(records_are_framed_in_order), UNIT(the_timer_writes
           UNIT(a_damaged_file_is_refused_and_nothing_opened), UNIT(unsafe_places_are_refused),
           UNIT(a_second_process_is_refused), UNIT(reopening_follows_the_name),
           UNIT(two_generations_share_one_file), UNIT(ready_says_what_append_does),
-          UNIT(a_failed_write_loses_nothing), UNIT(four_workers_keep_their_order))
+          UNIT(a_failed_write_loses_nothing), UNIT(a_failed_file_is_reopened_in_place),
+          UNIT(four_workers_keep_their_order))
