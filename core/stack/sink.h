@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Sinks: append-only files, one by canonical path, with one writer thread for all generations and stacks. Workers
- * append to rings of their own (one producer, one consumer, no lock); the writer wakes by its timer or by a ring that
- * is half full, frames the records in its order and writes them by few system calls.
+ * Sinks: append-only files, one by canonical path, with one writer thread for all generations and
+ * stacks. Workers append to rings of their own (one producer, one consumer, no lock); the writer
+ * wakes by its timer or by a ring that is half full, frames the records in its order and writes
+ * them by few system calls.
  *
- * After a failed write the sink takes nothing until it is reopened (USR1); what was taken and not written is kept and
- * written to the reopened file. A partly written record is cut off again, or moved aside at the next start.
+ * After a failed write the sink takes nothing until it is reopened (USR1); what was taken and not
+ * written is kept and written to the reopened file. A partly written record is cut off again, or
+ * moved aside at the next start.
  */
 #ifndef STACK_SINK_H
 #define STACK_SINK_H
@@ -18,18 +20,22 @@
 
 #define SINK_RING (256 * 1024) /* bytes a worker's ring, a power of two */
 
-int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path, uint32_t commit_ms,
-                       const struct merlon_sink_ops *ops, merlon_sink **out);
+int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,
+                       uint32_t commit_ms, const struct merlon_sink_ops *ops, merlon_sink **out);
 int32_t host_sink_append(merlon_sink *sink, merlon_tx *tx, struct merlon_str record);
 int32_t host_sink_ready(merlon_sink *sink, merlon_tx *tx, uint64_t room);
-void sink_close(merlon_sink *sink); /* by instance_destroy(); the file closes with its last holder, all written */
-/* Opening in create only notes the path; files are opened when the generation is published (not while probing).
- * 0, or -errno and *path: nothing was opened that was not open before. Control thread. */
+void sink_close(merlon_sink *sink); /* by instance_destroy(); the file closes with its last holder,
+                                       all written */
+/* Opening in create only notes the path; files are opened when the generation is published (not
+ * while probing). 0, or -errno and *path: nothing was opened that was not open before. Control
+ * thread. */
 int sinks_publish(const char **path, const char **why) MUST_CHECK;
 void sinks_discard(void);
-void sinks_reopen(void);   /* USR1 */
-void sinks_flush(void);    /* returns when everything appended before is in the files; not for workers */
-/* The writer thread. Start before the first generation, stop after the last. stats_slot: for stats_thread(). */
+void sinks_reopen(void); /* USR1 */
+void sinks_flush(
+    void); /* returns when everything appended before is in the files; not for workers */
+/* The writer thread. Start before the first generation, stop after the last. stats_slot: for
+ * stats_thread(). */
 void sinks_start(unsigned stats_slot);
 void sinks_stop(void);
 struct sink_info {
