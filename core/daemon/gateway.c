@@ -113,7 +113,7 @@ static void accept_again(void *arg)
 static void on_accept(void *arg, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct gateway_accept *at = arg;
-	conn_accept(at->w, fd, peer, len, at->l->half_close);
+	conn_accept(at->w, fd, peer, len, atomic_load(&at->l->half_close));
 	if (is_full(at->w->owner)) {
 		listeners_pause(at->w, true);
 		loop_timer_in(at->w->base.loop, &at->w->accept_timer, FULL_NS);
@@ -167,7 +167,7 @@ static int bind_one(struct gateway *g, const struct conf_listener *cl, struct co
 		                                                               : EXIT_FILE;
 	}
 	l->address = str_dup(cl->address);
-	l->half_close = cl->half_close;
+	atomic_store(&l->half_close, cl->half_close);
 	l->wanted = true;
 	for (unsigned i = 0; i < g->nworkers; i++)
 		l->at[i] = (struct gateway_accept){l, &g->workers[i], NULL, fds[i]};
@@ -175,6 +175,21 @@ static int bind_one(struct gateway *g, const struct conf_listener *cl, struct co
 	list_add(&g->listeners, &l->node);
 	pthread_mutex_unlock(&g->listeners_lock);
 	return 0;
+}
+
+void gateway_apply(struct gateway *g, const struct conf *c)
+{
+	static const char *const levels[] = {"error", "warn", "notice", "info", "debug"};
+	for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (str_eq(c->log_level, str_of(levels[i])))
+			log_set_level((enum log_level)(LOG_L_ERROR + i));
+	atomic_store(&g->memory.limit, c->limits.memory);
+	atomic_store(&g->connections_max, c->limits.connections);
+	for (unsigned i = 0; i < c->nlisteners; i++) {
+		struct gateway_listener *l = listener_find(g, c->listeners[i].address);
+		if (l)
+			atomic_store(&l->half_close, c->listeners[i].half_close);
+	}
 }
 
 int gateway_bind(struct gateway *g, const struct conf *c, struct conf_diag *d)
@@ -475,8 +490,7 @@ int gateway_run(struct gateway *g, const char *conf_path, const char *module_dir
 		notify(arg, code);
 	} else {
 		g->offload = offload_new(OFFLOAD_THREADS, OFFLOAD_QUEUE, SLOT_POOL);
-		atomic_store(&g->memory.limit, c->limits.memory);
-		atomic_store(&g->connections_max, c->limits.connections);
+		gateway_apply(g, c);
 		sinks_start(SLOT_WRITER);
 		workers_start(g, c->workers);
 		conf_free(c);

@@ -33,8 +33,8 @@ struct gateway_listener {
 	struct list node;
 	char *address;
 	struct net_addr addr;
-	bool half_close;
-	bool wanted; /* by the generation that is being loaded */
+	atomic_bool half_close; /* as the newest generation has it */
+	bool wanted;            /* by the generation that is being loaded */
 	struct gateway_accept {
 		struct gateway_listener *l;
 		struct worker *w;
@@ -89,6 +89,8 @@ void gateway_each(struct gateway *g, void (*fn)(void *arg, struct worker *w),
                   void (*done)(void *arg), void *arg);
 /* Binds what `c` wants and is not bound yet. 0, or an exit code; errors in d. Nothing accepts yet.
  */
+/* What a generation sets for the whole process. */
+void gateway_apply(struct gateway *g, const struct conf *c);
 int gateway_bind(struct gateway *g, const struct conf *c, struct conf_diag *d);
 /* On every worker: starts listeners that are wanted, stops those that are not. On the control
  * thread afterwards. */

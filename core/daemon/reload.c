@@ -146,8 +146,7 @@ static void publish(struct reload *r)
 	zones_publish();
 	g->current = r->gen;
 	snprintf(g->fingerprint, sizeof(g->fingerprint), "%s", r->fingerprint);
-	atomic_store(&g->memory.limit, r->gen->conf->limits.memory);
-	atomic_store(&g->connections_max, r->gen->conf->limits.connections);
+	gateway_apply(g, r->gen->conf);
 	stat_set(g->stat_generation, (int64_t)r->gen->id);
 	if (old)
 		gen_control_unref(old);

@@ -33,11 +33,20 @@ static enum step_result body_invalid(merlon_tx *tx, enum json_error e, const cha
 	return body_refuse(tx, 400, "invalid_json", text.p);
 }
 
-/* Parked bytes count against limits.memory, until the exchange drains them. */
-static bool body_charge(merlon_tx *tx)
+static size_t body_held(const merlon_tx *tx)
 {
-	size_t now = tx->parked.bytes;
+	return tx->parked.bytes + tx->up.in.bytes + tx->up.out.bytes +
+	       (tx->ex ? exchange_queued(tx->ex) : 0);
+}
+
+/* What is held counts against limits.memory. Once the upstream is there no more than STREAM_HIGH is
+ * taken in, so from then on the charge only falls. */
+bool body_charge(merlon_tx *tx)
+{
+	size_t now = body_held(tx);
 	if (now > tx->charged) {
+		if (tx->ex || tx->body_sent)
+			return true;
 		if (!worker_mem_take(tx->w, now - tx->charged))
 			return false;
 	} else if (now < tx->charged) {
@@ -45,6 +54,18 @@ static bool body_charge(merlon_tx *tx)
 	}
 	tx->charged = now;
 	return true;
+}
+
+/* A slice keeps its whole block: many small ones would hold far more memory than they are counted
+ * for. */
+static void body_park(merlon_tx *tx, struct slice data)
+{
+	if (data.n >= SMALL_PIECE || tx->parked.count == 0) {
+		chain_push(&tx->parked, data);
+		return;
+	}
+	chain_copy(&tx->parked, &tx->w->blocks, data.p, data.n);
+	slice_unref(data);
 }
 
 static enum step_result body_data(merlon_tx *tx, struct slice data)
@@ -56,7 +77,7 @@ static enum step_result body_data(merlon_tx *tx, struct slice data)
 		r = body_refuse(tx, 413, "request_too_large", "the request's body is too large");
 	else if (tx->call.reads_body)
 		e = api_body_feed(&tx->call, (struct str){data.p, data.n});
-	chain_push(&tx->parked, data);
+	body_park(tx, data);
 	if (e != JSON_OK)
 		r = body_invalid(tx, e, NULL);
 	return r;
@@ -78,10 +99,7 @@ static enum step_result body_end(merlon_tx *tx)
 /* Reading stops while much is on its way to a slower upstream. */
 static bool body_room(const merlon_tx *tx)
 {
-	if (!tx->ex)
-		return true;
-	return exchange_queued(tx->ex) + tx->parked.bytes + tx->up.in.bytes + tx->up.out.bytes <
-	       STREAM_HIGH;
+	return !tx->ex || body_held(tx) < STREAM_HIGH;
 }
 
 /* Takes one piece. STEP_NEXT and *more: look again. */
@@ -128,15 +146,18 @@ enum step_result body_pull(merlon_tx *tx)
 static void body_send(merlon_tx *tx, struct slice data)
 {
 	digest_feed(tx, MERLON_REQUEST, (struct str){data.p, data.n});
-	if (!tx->chunked_up) {
-		exchange_send(tx->ex, data);
-		return;
+	if (tx->chunked_up) {
+		char head[HTTP_CHUNK_HEAD_MAX];
+		exchange_send_copy(tx->ex, head, http_chunk_head(data.n, head));
 	}
-	char head[HTTP_CHUNK_HEAD_MAX];
-	size_t n = http_chunk_head(data.n, head);
-	exchange_send(tx->ex, slice_copy(&tx->w->blocks, head, n));
-	exchange_send(tx->ex, data);
-	exchange_send(tx->ex, (struct slice){NULL, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n});
+	if (data.n < SMALL_PIECE && exchange_queued(tx->ex) > 0) {
+		exchange_send_copy(tx->ex, data.p, data.n);
+		slice_unref(data);
+	} else {
+		exchange_send(tx->ex, data);
+	}
+	if (tx->chunked_up)
+		exchange_send(tx->ex, (struct slice){NULL, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n});
 }
 
 enum step_result body_forward(merlon_tx *tx)
@@ -165,7 +186,6 @@ enum step_result body_forward(merlon_tx *tx)
 		exchange_send_end(tx->ex);
 	}
 	exchange_flush(tx->ex);
-	return body_charge(tx)
-	           ? STEP_NEXT
-	           : body_refuse(tx, 503, "overloaded", "too many requests are waiting");
+	body_charge(tx);
+	return STEP_NEXT;
 }

@@ -25,7 +25,12 @@ static void ex_body(void *owner, struct slice data)
 {
 	merlon_tx *tx = owner;
 	api_response_feed(&tx->call, (struct str){data.p, data.n});
-	chain_push(&tx->down.in, data);
+	if (data.n >= SMALL_PIECE || tx->down.in.count == 0) {
+		chain_push(&tx->down.in, data);
+	} else {
+		chain_copy(&tx->down.in, &tx->w->blocks, data.p, data.n);
+		slice_unref(data);
+	}
 }
 
 static void ex_turn(void *owner)
@@ -158,15 +163,19 @@ static void relay_piece(merlon_tx *tx, struct slice data)
 	struct stream *s = tx->c->s;
 	digest_feed(tx, MERLON_RESPONSE, (struct str){data.p, data.n});
 	tx->sent += data.n;
-	if (!tx->chunked_down) {
-		stream_send(s, data);
-		return;
+	if (tx->chunked_down) {
+		char head[HTTP_CHUNK_HEAD_MAX];
+		stream_send_copy(s, head, http_chunk_head(data.n, head));
 	}
-	char head[HTTP_CHUNK_HEAD_MAX];
-	size_t n = http_chunk_head(data.n, head);
-	stream_send_copy(s, head, n);
-	stream_send(s, data);
-	stream_send(s, (struct slice){NULL, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n});
+	/* To a client that is behind, small pieces are packed, lest each keep a whole block. */
+	if (data.n < SMALL_PIECE && stream_queued(s) > 0) {
+		stream_send_copy(s, data.p, data.n);
+		slice_unref(data);
+	} else {
+		stream_send(s, data);
+	}
+	if (tx->chunked_down)
+		stream_send_copy(s, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n);
 }
 
 /* Reading the upstream rests while the client is behind. */

@@ -7,8 +7,6 @@
 
 enum step_result step_accept(merlon_tx *tx)
 {
-	const struct conf_limits *l = &tx->gw->gen->conf->limits;
-	http_parser_init(&tx->parser, false, (size_t)l->head);
-	atomic_store_explicit(&tx->w->budget->limit, l->memory, memory_order_relaxed);
+	http_parser_init(&tx->parser, false, (size_t)tx->gw->gen->conf->limits.head);
 	return STEP_NEXT;
 }

@@ -26,6 +26,8 @@ enum step_result step_response(merlon_tx *tx)
 		r = upstream_pump(tx);
 	if (r != STEP_NEXT)
 		return r;
+	if (tx->charged)
+		body_charge(tx);
 	/* What came before the break still goes out: the client of a stream has a use for it. */
 	if (!tx->head_sent && !(tx->response_broken && tx->down.in.count == 0)) {
 		r = relay_head(tx);

@@ -92,6 +92,8 @@ enum step_result step_upstream(merlon_tx *tx)
 		r = upstream_pump(tx);
 	if (r != STEP_NEXT)
 		return r;
+	if (tx->charged)
+		body_charge(tx);
 	if (tx->response_broken)
 		return upstream_fault(tx);
 	return tx->response_ready ? STEP_NEXT : STEP_WAIT;

@@ -103,6 +103,8 @@ struct body_path {
 	struct slice edit;
 };
 
+#define SMALL_PIECE 2048 /* bytes below which a copy is cheaper than keeping their block */
+
 #define TX_DIGESTS STACK_DIGESTS_MAX
 struct merlon_tx {
 	struct tx_base base; /* first: see stack/ledger.h */
@@ -215,6 +217,8 @@ bool tx_in(const merlon_tx *tx, enum step_id s);
  * (body.c) */
 enum step_result body_pull(merlon_tx *tx);
 void body_want(merlon_tx *tx);
+/* Brings the charge on limits.memory up to date; false: it is reached. */
+bool body_charge(merlon_tx *tx);
 /* Moves what may pass to the upstream, framed. (body.c) */
 enum step_result body_forward(merlon_tx *tx);
 /* Takes and sends body bytes as long as the upstream follows. (step_upstream.c) */

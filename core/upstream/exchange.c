@@ -297,6 +297,20 @@ void exchange_send(struct exchange *ex, struct slice data)
 	chain_push(&ex->queue, data);
 }
 
+void exchange_send_copy(struct exchange *ex, const void *p, size_t n)
+{
+	struct block_pool *pool = ex->u->pools->blocks;
+
+	if (ex->state == EXCHANGE_OVER || ex->send_ended)
+		return;
+	if (ex->began)
+		stream_send_copy(ex->c->s, p, n);
+	else if (ex->handed)
+		exchange_send(ex, slice_copy(pool, p, n));
+	else
+		chain_copy(&ex->queue, pool, p, n);
+}
+
 void exchange_send_end(struct exchange *ex)
 {
 	ex->send_ended = true;

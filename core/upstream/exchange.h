@@ -52,6 +52,8 @@ struct exchange *exchange_start(struct upstream *u, struct arena *a, struct slic
                                 bool head_request, const struct exchange_ops *ops, void *owner);
 /* Request body; framing is the caller's (bytes as they go on the wire). */
 void exchange_send(struct exchange *ex, struct slice data);
+/* A copy of bytes that are not worth a block of their own. */
+void exchange_send_copy(struct exchange *ex, const void *p, size_t n);
 /* Nothing follows: from now on the exchange may end cleanly. */
 void exchange_send_end(struct exchange *ex);
 void exchange_flush(struct exchange *ex);

@@ -368,7 +368,7 @@ struct merlon_host {
 	                       struct merlon_str value);
 
 	/* -- answers -- */
-	/* The gateway answers with this and contacts nobody; then return MERLON_REPLY. 100 <= status <= 599,
+	/* The gateway answers with this and contacts nobody; then return MERLON_REPLY. 200 <= status <= 599,
 	 * body at most 64 KiB. MERLON_E_STATE: the answer's head has left. */
 	int32_t (*reply)(merlon_ctx *ctx, merlon_tx *tx, uint32_t status, const struct merlon_header *headers,
 	                 uint32_t nheaders, struct merlon_str body);
