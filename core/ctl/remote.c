@@ -192,7 +192,7 @@ static void show_modules(const json_t *o)
 static void show(const char *command, const json_t *o, bool ok)
 {
 	if (!ok) {
-		fprintf(stderr, "%s%s\n", text_of(o, "error"), text_of(o, "text"));
+		fprintf(stderr, "%s%s", text_of(o, "error"), text_of(o, "text")); /* whole lines */
 	} else if (strcmp(command, "status") == 0) {
 		show_status(o);
 	} else if (strcmp(command, "stacks") == 0) {

@@ -46,6 +46,7 @@ struct pending {
 	struct control *c;
 	struct client *client;
 	json_t *out;
+	uint64_t spare; /* of limits.memory: taken by workers, not in use */
 	pthread_mutex_t lock;
 };
 
@@ -85,7 +86,7 @@ static json_t *json_of(struct str s)
 
 static json_t *failure(const char *why)
 {
-	return json_pack("{s:b, s:s}", "ok", 0, "error", why);
+	return json_pack("{s:b, s:s+}", "ok", 0, "error", why, "\n");
 }
 
 /* ---- reload ---- */
@@ -184,6 +185,7 @@ static void status_worker(void *arg, struct worker *w)
 	unsigned serving = 0;
 	list_each(it, &w->conns) serving += list_entry(it, struct conn, node)->tx != NULL;
 	pthread_mutex_lock(&p->lock);
+	p->spare += w->mem_have;
 	json_array_append_new(json_object_get(p->out, "workers"),
 	                      json_pack("{s:i, s:i, s:i, s:o}", "worker", (int)w->base.index,
 	                                "connections", (int)w->nconns, "requests", (int)serving,
@@ -209,6 +211,9 @@ static void status_zone(void *arg, const struct zone_info *z)
 static void status_done(void *arg)
 {
 	struct pending *p = arg;
+	uint64_t used = atomic_load(&p->c->g->memory.used);
+	uint64_t parked = used > p->spare ? used - p->spare : 0;
+	json_object_set_new(p->out, "parked_bytes", json_integer((json_int_t)parked));
 	client_answer(p->c, p->client, p->out);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
@@ -235,13 +240,12 @@ static void cmd_status(struct control *c, struct client *cl)
 	sink_each(status_sink, sinks);
 	zone_each(status_zone, zones);
 	const char *state = g->draining ? "draining" : g->current ? "serving" : "starting";
-	p->out = json_pack("{s:b, s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:I, s:o, s:o, s:o, s:[]}",
-	                   "ok", 1, "version", PACKAGE_VERSION, "state", state, "pid",
-	                   (int)getpid(), "config", g->conf_path, "generation",
-	                   (json_int_t)(g->current ? g->current->id : 0), "generations",
-	                   (int)g->generations, "connections", (int)atomic_load(&g->connections),
-	                   "parked_bytes", (json_int_t)atomic_load(&g->memory.used), "last_reload",
-	                   status_reload(g), "sinks", sinks, "zones", zones, "workers");
+	p->out = json_pack(
+	    "{s:b, s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:o, s:o, s:o, s:[]}", "ok", 1, "version",
+	    PACKAGE_VERSION, "state", state, "pid", (int)getpid(), "config", g->conf_path,
+	    "generation", (json_int_t)(g->current ? g->current->id : 0), "generations",
+	    (int)g->generations, "connections", (int)atomic_load(&g->connections), "last_reload",
+	    status_reload(g), "sinks", sinks, "zones", zones, "workers");
 	gateway_each(g, status_worker, status_done, p);
 }
 
