@@ -42,6 +42,7 @@ struct reload {
 	struct probe *probe;
 	struct generation *gen;
 	struct loop_timer timer; /* of attach */
+	bool first;              /* nothing serves yet */
 	bool late; /* attach took too long: the answer was given, the rest is cleaning up */
 	bool failed[WORKERS_MAX];
 	bool attached[WORKERS_MAX];
@@ -61,15 +62,20 @@ static void reload_unheard(void *arg, bool ok, int code, const char *text)
 }
 
 /* ---- the end of a load ---- */
-static void remember(struct gateway *g, bool ok, const char *text)
+static void remember(struct gateway *g, bool first, bool ok, const char *text)
 {
 	free(g->last.text);
 	g->last = (struct reload_result){true, ok, clock_real_us(), xstrdup(text)};
 	stat_add(ok ? g->stat_reload_ok : g->stat_reload_refused, 1);
+	/* At start whoever started it reads the text itself. */
+	struct str lines = str_of(first ? "" : text);
+	for (struct str line = str_split(&lines, '\n'); line.n > 0; line = str_split(&lines, '\n'))
+		log_msg(ok ? LOG_L_WARN : LOG_L_ERROR, "%.*s", STR_FMT(line));
 	if (ok)
 		log_msg(LOG_L_NOTICE, "generation %llu serves", (unsigned long long)g->current->id);
-	else
-		log_msg(LOG_L_ERROR, "the configuration was refused: %s", text);
+	else if (!first)
+		log_msg(LOG_L_ERROR, "the configuration was refused; generation %llu goes on",
+		        (unsigned long long)g->current->id);
 }
 
 static void answer(struct reload *r, bool ok)
@@ -77,7 +83,7 @@ static void answer(struct reload *r, bool ok)
 	struct gateway *g = r->g;
 	int add = buf_add(&r->d.text, "", 1); /* the NUL */
 	const char *text = add ? "too many errors" : r->d.text.p;
-	remember(g, ok, text);
+	remember(g, r->first, ok, text);
 	struct waiter *w = r->waiters;
 	r->waiters = NULL;
 	while (w) {
@@ -318,6 +324,7 @@ void reload_start(struct gateway *g, reload_done_fn *done, void *arg)
 	if (idle) {
 		r = g->reload = xcalloc(1, sizeof(*r));
 		r->g = g;
+		r->first = !g->current;
 		conf_diag_init(&r->d);
 		loop_timer_init(&r->timer, attach_late, r);
 	}
