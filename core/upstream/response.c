@@ -10,6 +10,7 @@
 
 #define RESPONSE_HEAD_MAX (64 * 1024)
 #define INTERIM_MAX 16
+#define SMALL_CHUNK 512
 
 enum reading {
 	READ_MORE,
@@ -82,17 +83,32 @@ static enum reading read_head(struct exchange *ex)
 	}
 }
 
-static void tell_body(struct exchange *ex, struct str in, size_t used, struct str data)
+static void tell_small(struct exchange *ex, struct chain *small)
+{
+	while (small->count > 0)
+		ex->ops->body(ex->owner, chain_shift(small));
+}
+
+/* Chunks of a few bytes each are gathered: as views they would cost many times their size while a
+ * slow client makes them wait. */
+static void tell_body(struct exchange *ex, struct str in, size_t used, struct str data,
+                      struct chain *small)
 {
 	struct stream *s = ex->c->s;
 	size_t before = (size_t)(data.p - in.p);
 
+	if (ex->body.framing == HTTP_CHUNKED && data.n < SMALL_CHUNK) {
+		chain_copy(small, ex->u->pools->blocks, data.p, data.n);
+		stream_skip(s, used);
+		return;
+	}
+	tell_small(ex, small);
 	stream_skip(s, before);
 	ex->ops->body(ex->owner, stream_take(s, data.n));
 	stream_skip(s, used - before - data.n);
 }
 
-static enum reading read_body(struct exchange *ex)
+static enum reading read_pieces(struct exchange *ex, struct chain *small)
 {
 	struct stream *s = ex->c->s;
 	enum reading told = READ_MORE;
@@ -104,7 +120,7 @@ static enum reading read_body(struct exchange *ex)
 
 		switch (http_body_next(&ex->body, in.p, in.n, &used, &data)) {
 		case HTTP_BODY_DATA:
-			tell_body(ex, in, used, data);
+			tell_body(ex, in, used, data, small);
 			told = READ_TOLD;
 			break;
 		case HTTP_BODY_MORE:
@@ -117,6 +133,18 @@ static enum reading read_body(struct exchange *ex)
 			return READ_BAD;
 		}
 	}
+}
+
+static enum reading read_body(struct exchange *ex)
+{
+	struct chain small;
+	enum reading r;
+
+	chain_init(&small);
+	r = read_pieces(ex, &small);
+	tell_small(ex, &small);
+	chain_deinit(&small);
+	return r;
 }
 
 static enum reading read_response(struct exchange *ex)

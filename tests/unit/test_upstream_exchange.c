@@ -194,6 +194,38 @@ static void split_everywhere(void)
 	fake_stop();
 }
 
+/* Chunks of one byte do not become views of one byte. */
+static void small_chunks_are_gathered(void)
+{
+	static char text[64 * 1024];
+	size_t n;
+	int fd;
+
+	strcpy(text, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+	n = strlen(text);
+	for (unsigned i = 0; i < 2000; i++)
+		n += (size_t)sprintf(text + n, "1\r\n%c\r\n", 'a' + (int)(i % 26));
+	n += (size_t)sprintf(text + n, "400\r\n%01024d\r\n2\r\nyz\r\n0\r\n\r\n", 0);
+	fake_conf(1);
+	fake_start();
+	client_begin(&a);
+	fd = fake_accept(0);
+	CU_ASSERT(fake_request(fd));
+	fake_send(fd, text);
+	until(&a.over);
+	CU_ASSERT(a.ended);
+	CU_ASSERT_EQUAL(a.n, 2000 + 1024 + 2);
+	for (unsigned i = 0; i < 2000; i++)
+		CU_ASSERT(a.body[i] == 'a' + (int)(i % 26));
+	CU_ASSERT(a.body[2000] == '0' && a.body[3023] == '0');
+	CU_ASSERT(a.body[3024] == 'y' && a.body[3025] == 'z');
+	CU_ASSERT(a.pieces < 10);
+	CU_ASSERT_EQUAL(idle_conns(), 1);
+	client_free(&a);
+	close(fd);
+	fake_stop();
+}
+
 static void reused_after_clean(void)
 {
 	int fd;
@@ -446,6 +478,7 @@ static void body_is_sent_as_given(void)
 
 UNIT_MAIN("upstream exchange", UNIT(well_formed), UNIT(not_clean), UNIT(malformed),
           UNIT(too_many_interim), UNIT(heads_by_size), UNIT(split_everywhere),
-          UNIT(reused_after_clean), UNIT(never_after_abort), UNIT(early_response),
-          UNIT(idle_violations), UNIT(reset_before_a_byte), UNIT(never_retried_after_a_byte),
-          UNIT(paused_reading), UNIT(slow_upload), UNIT(body_is_sent_as_given))
+          UNIT(small_chunks_are_gathered), UNIT(reused_after_clean), UNIT(never_after_abort),
+          UNIT(early_response), UNIT(idle_violations), UNIT(reset_before_a_byte),
+          UNIT(never_retried_after_a_byte), UNIT(paused_reading), UNIT(slow_upload),
+          UNIT(body_is_sent_as_given))

@@ -215,7 +215,8 @@ struct client {
 	enum exchange_fault fault;
 	unsigned writable;
 	unsigned turns;
-	bool inside; /* a call into the exchange is under way */
+	unsigned pieces; /* calls of body */
+	bool inside;     /* a call into the exchange is under way */
 	bool in_violation;
 };
 
@@ -240,6 +241,7 @@ static inline void client_body(void *owner, struct slice data)
 	struct client *c = owner;
 
 	client_told(c);
+	c->pieces++;
 	for (size_t i = 0; i < data.n; i++, c->n++)
 		if (c->n < sizeof(c->body))
 			c->body[c->n] = data.p[i];
