@@ -36,15 +36,15 @@ static int32_t create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
 	uint32_t commit_ms = 50;
 
 	if (H->cfg_get(cfg, "mode", &v) == 0 && txt_eq(v.u.str, TXT("strict"))) {
-		H->cfg_error(cfg, "mode", TXT("mode \"strict\" is not supported by this version"));
+		H->cfg_error(cfg, "mode", TXT("\"strict\" is not supported by this version"));
 		return -1;
 	}
 	if (H->cfg_get(cfg, "path", &path) != 0 || path.u.str.len == 0) {
-		H->cfg_error(cfg, "path", TXT("path is missing"));
+		H->cfg_error(cfg, "path", TXT("is missing"));
 		return -1;
 	}
 	if (chain_setup() != 0) {
-		H->cfg_error(cfg, "path", TXT("libcrypto offers no SHA-256"));
+		H->cfg_error(cfg, "path", TXT("cannot be chained: libcrypto offers no SHA-256"));
 		return -1;
 	}
 	if (H->cfg_get(cfg, "commit_interval", &v) == 0)
@@ -52,7 +52,7 @@ static int32_t create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
 	in = mem_new(1, sizeof(*in));
 	in->ctx = ctx;
 	if (H->sink_open(ctx, cfg, path.u.str, commit_ms, &chain_ops, &in->sink) != 0) {
-		H->cfg_error(cfg, "path", TXT("the file cannot be used for this log"));
+		H->cfg_error(cfg, "path", TXT("cannot be used for this log"));
 		free(in);
 		return -1;
 	}

@@ -35,11 +35,11 @@ static int32_t create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
 	struct merlon_val file;
 
 	if (H->cfg_get(cfg, "keys_file", &file) != 0) {
-		H->cfg_error(cfg, "keys_file", TXT("keys_file is missing"));
+		H->cfg_error(cfg, "keys_file", TXT("is missing"));
 		return -1;
 	}
 	if (sha_setup() != 0) {
-		H->cfg_error(cfg, "keys_file", TXT("libcrypto offers no SHA-256"));
+		H->cfg_error(cfg, "keys_file", TXT("cannot be used: libcrypto offers no SHA-256"));
 		return -1;
 	}
 	in = mem_new(1, sizeof(*in));

@@ -158,14 +158,13 @@ static void read_roles(struct reading *r, const merlon_cfg *cfg, uint32_t n)
 		if (r->h->cfg_get(c, "name", &v) != 0)
 			continue; /* required: the host has said so */
 		if (v.u.str.len == 0 || v.u.str.len > 128) {
-			wrong(r, c, "name", "a role's name has 1 to 128 characters");
+			wrong(r, c, "name", "must have 1 to 128 characters");
 			continue;
 		}
 		name_role(p, role, v.u.str);
 		role->cfg = c;
 		if (txt_map_put(&p->by_name, role->name, p->nroles) != TXT_MAP_NONE) {
-			wrong(r, c, "name", "role \"%.*s\" stands here already",
-			      TXT_FMT(role->name));
+			wrong(r, c, "name", "\"%.*s\" stands here already", TXT_FMT(role->name));
 			continue;
 		}
 		read_permissions(r, c, role);
@@ -189,7 +188,8 @@ static uint32_t *role_list(struct reading *r, const merlon_cfg *cfg, const char 
 		if (at != TXT_MAP_NONE)
 			out[(*n)++] = at;
 		else
-			wrong(r, cfg, key, "there is no role \"%.*s\"", TXT_FMT(v.u.list[i]));
+			wrong(r, cfg, key, "names role \"%.*s\", which there is not",
+			      TXT_FMT(v.u.list[i]));
 	}
 	return out;
 }
@@ -275,7 +275,7 @@ static void flatten_one(struct reading *r, uint32_t at)
 		bad |= inherit(r, at, &r->p->roles[role->inherits[i]]);
 	if (bad)
 		wrong(r, role->cfg, "inherits",
-		      "it is inherited through too many roles with models of their own");
+		      "leads through too many roles with models of their own");
 	role->state = 2;
 }
 
@@ -299,7 +299,8 @@ static void flatten(struct reading *r, uint32_t start, uint32_t *stack, uint32_t
 		}
 		uint32_t to = role->inherits[next[depth]++];
 		if (roles[to].state == 1) {
-			wrong(r, role->cfg, "inherits", "role \"%.*s\" inherits itself by \"%.*s\"",
+			wrong(r, role->cfg, "inherits",
+			      "goes round: role \"%.*s\" inherits itself by \"%.*s\"",
 			      TXT_FMT(roles[to].name), TXT_FMT(role->name));
 		} else if (roles[to].state == 0) {
 			roles[to].state = 1;

@@ -216,21 +216,21 @@ static void bad_files_are_refused_with_their_line(void)
 	    {"roles = ( { name = \"a\"; permissions = [ \"elephants\" ]; } );",
 	     "is no permission\n"},
 	    {"roles = ( { name = \"a\"; },\n{ name = \"a\"; } );",
-	     "rbac.conf:2: role \"a\" stands here already"},
+	     "rbac.conf:2: \"a\" stands here already"},
 	    {"roles = (\n{ name = \"a\"; inherits = [ \"b\" ]; } );",
-	     "rbac.conf:2: there is no role \"b\""},
+	     "rbac.conf:2: names role \"b\""},
 	    {"roles = (\n{ name = \"a\"; inherits = [ \"a\" ]; } );",
-	     "rbac.conf:2: role \"a\" inherits itself by \"a\""},
+	     "rbac.conf:2: goes round: role \"a\" inherits itself by \"a\""},
 	    {"roles = ( { name = \"a\"; inherits = [ \"b\" ]; },\n"
 	     "{ name = \"b\"; inherits = [ \"c\" ]; },\n{ name = \"c\"; inherits = [ \"a\" ]; } );",
-	     "rbac.conf:3: role \"a\" inherits itself by \"c\""},
+	     "rbac.conf:3: goes round: role \"a\" inherits itself by \"c\""},
 	    {"\nassignments = ( { sub = \"a\"; roles = [ \"none\" ]; } );",
-	     "rbac.conf:2: there is no role \"none\""},
+	     "rbac.conf:2: names role \"none\""},
 	    {"assignments = ( { roles = [ \"admin\" ]; } );", "names one of sub, org and role"},
 	    {"assignments = ( { sub = \"a\"; org = \"b\"; roles = [ \"admin\" ]; } );",
 	     "names one of sub, org and role"},
 	    {"assignments = ( { sub = \"\"; roles = [ \"admin\" ]; } );", "names one of sub"},
-	    {"roles = ( { name = \"\"; } );", "a role's name has 1 to 128"},
+	    {"roles = ( { name = \"\"; } );", "must have 1 to 128"},
 	};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		CU_ASSERT_EQUAL(open_line(table[i].file), -1);

@@ -46,16 +46,13 @@ static int refuse_written(const struct merlon_host *h, const merlon_cfg *cfg)
 {
 	static const char *const later[] = {"tokens", "cost", "penalty", "count"};
 	struct merlon_str key;
-	char text[80];
 	int r = 0;
 
 	for (uint32_t i = 0; (key = h->cfg_key(cfg, i)).ptr; i++) {
 		for (unsigned k = 0; k < sizeof(later) / sizeof(later[0]); k++) {
 			if (!txt_eq(key, txt_of(later[k])))
 				continue;
-			snprintf(text, sizeof(text), "%s is not supported by this version",
-			         later[k]);
-			h->cfg_error(cfg, later[k], txt_of(text));
+			h->cfg_error(cfg, later[k], TXT("is not supported by this version"));
 			r = -1;
 		}
 	}
@@ -73,7 +70,7 @@ static int read_limit(const struct merlon_host *h, const merlon_cfg *cfg, struct
 		if (h->cfg_rate(cfg, window_names[i], &count, &length) != 0)
 			continue;
 		if (count < 0 || length < (int64_t)WINDOW_LEAST) {
-			h->cfg_error(cfg, window_names[i], TXT("the window is shorter than 1ms"));
+			h->cfg_error(cfg, window_names[i], TXT("has a window shorter than 1ms"));
 			r = -1;
 			continue;
 		}
@@ -102,7 +99,7 @@ static int read_list(const struct merlon_host *h, const merlon_cfg *cfg, const c
 		if (h->cfg_get(e, name, &v) != 0)
 			continue; /* required: the host has said so */
 		if (txt_map_put(map, pool_copy(pool, v.u.str), i) != TXT_MAP_NONE) {
-			h->cfg_error(e, name, TXT("this one stands here already"));
+			h->cfg_error(e, name, TXT("stands here already"));
 			r = -1;
 		}
 	}

@@ -75,12 +75,12 @@ static int read_key(struct instance *in, const merlon_cfg *cfg)
 		return 0;
 	}
 	if (v.count == 0 || v.count > KEYS_MAX) {
-		H->cfg_error(cfg, "key", TXT("key must name 1 to 8 attributes"));
+		H->cfg_error(cfg, "key", TXT("must name 1 to 8 attributes"));
 		return -1;
 	}
 	for (uint32_t i = 0; i < v.count; i++) {
 		if (!names_attribute(v.u.list[i])) {
-			H->cfg_error(cfg, "key", TXT("key names no attribute, as id.sub is one"));
+			H->cfg_error(cfg, "key", TXT("names no attribute, as id.sub is one"));
 			return -1;
 		}
 		in->key[in->nkeys++] = pool_copy(&in->limits.pool, v.u.list[i]);

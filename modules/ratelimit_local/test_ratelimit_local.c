@@ -332,16 +332,17 @@ static void bad_options_are_refused(void)
 	static const struct {
 		const char *options, *says;
 	} table[] = {
-	    {"default = { tokens = \"1/1d\"; };", "tokens is not supported by this version"},
-	    {"default = { cost = \"1.0/1d\"; };", "cost is not supported by this version"},
-	    {"tiers = ( { tier = \"a\"; cost = \"1.0/1d\"; } );", "cost is not supported"},
-	    {"penalty = { after = \"5/1m\"; };", "penalty is not supported by this version"},
-	    {"count = \"denied\";", "count is not supported by this version"},
-	    {"key = [];", "key must name 1 to 8 attributes"},
-	    {"key = \"sub\";", "key names no attribute"},
-	    {"default = { requests = \"5/0ms\"; };", "the window is shorter than 1ms"},
-	    {"tiers = ( { tier = \"a\"; }, { tier = \"a\"; } );", "this one stands here already"},
-	    {"overrides = ( { key = \"a\"; }, { key = \"a\"; } );", "this one stands here already"},
+	    {"default = { tokens = \"1/1d\"; };", "is not supported by this version"},
+	    {"default = { cost = \"1.0/1d\"; };", "is not supported by this version"},
+	    {"tiers = ( { tier = \"a\"; cost = \"1.0/1d\"; } );",
+	     "is not supported by this version"},
+	    {"penalty = { after = \"5/1m\"; };", "is not supported by this version"},
+	    {"count = \"denied\";", "is not supported by this version"},
+	    {"key = [];", "must name 1 to 8 attributes"},
+	    {"key = \"sub\";", "names no attribute"},
+	    {"default = { requests = \"5/0ms\"; };", "has a window shorter than 1ms"},
+	    {"tiers = ( { tier = \"a\"; }, { tier = \"a\"; } );", "stands here already"},
+	    {"overrides = ( { key = \"a\"; }, { key = \"a\"; } );", "stands here already"},
 	};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		fake_reset();
