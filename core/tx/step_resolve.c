@@ -21,6 +21,7 @@ static enum step_result resolve_refuse(merlon_tx *tx, unsigned status, const cha
 		if (codes[i].status == status)
 			code = codes[i].code;
 	tx->refusal.allow = str_of(allow);
+	tx->refusal.close = status == 400;
 	return tx_refuse(tx, status, code, why, MERLON_END_ERROR);
 }
 
