@@ -8,6 +8,7 @@
 #include "stack/sink.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +23,11 @@ static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct list files = {&files, &files};
 
 /* ---- appending ---- */
+/* A worker that never waits would keep the writer off the processor that they share, until the ring
+ * is full and requests are refused: so it offers its turn, once when it wakes the writer and, with
+ * so much in the ring, each time. */
+#define RING_SLOW (SINK_RING / 4 * 3)
+
 static size_t need_of(uint64_t len)
 {
 	return 8 + (((size_t)len + 7) & ~(size_t)7);
@@ -72,9 +78,13 @@ static int32_t ring_append(struct sink_file *f, unsigned index, struct str recor
 	atomic_store(&r->tail, tail + need);
 	if (!atomic_load(&f->busy) && !atomic_exchange(&f->busy, true))
 		writer_wake();
-	if (used + need > SINK_RING / 2 && !atomic_load_explicit(&f->full, memory_order_relaxed) &&
-	    !atomic_exchange(&f->full, true))
+	if (used + need > SINK_WAKE && !atomic_load_explicit(&f->full, memory_order_relaxed) &&
+	    !atomic_exchange(&f->full, true)) {
 		writer_wake();
+		sched_yield();
+	} else if (used + need > RING_SLOW) {
+		sched_yield();
+	}
 	return 0;
 }
 
@@ -114,7 +124,12 @@ int32_t host_sink_append(merlon_sink *sink, merlon_tx *tx, struct merlon_str rec
 
 static int32_t ring_room(struct sink_file *f, unsigned index, uint64_t room)
 {
-	return ring_used(ring_of(f, index)) + need_of(room) > SINK_RING ? MERLON_E_FULL : 0;
+	struct ring *r = ring_of(f, index);
+
+	if (ring_used(r) + need_of(room) <= SINK_RING)
+		return 0;
+	sched_yield();
+	return ring_used(r) + need_of(room) > SINK_RING ? MERLON_E_FULL : 0;
 }
 
 int32_t host_sink_ready(merlon_sink *sink, merlon_tx *tx, uint64_t room)

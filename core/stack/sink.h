@@ -3,7 +3,7 @@
 /*
  * Sinks: append-only files, one by canonical path, with one writer thread for all generations and
  * stacks. Workers append to rings of their own (one producer, one consumer, no lock); the writer
- * wakes by its timer or by a ring that is half full, frames the records in its order and writes
+ * wakes by its timer or by a ring that is a quarter full, frames the records in its order and writes
  * them by few system calls.
  *
  * After a failed write the sink takes nothing until it is reopened (USR1); what was taken and not
@@ -18,7 +18,8 @@
 #include "base/err.h"
 #include "merlon/module.h"
 
-#define SINK_RING (256 * 1024) /* bytes a worker's ring, a power of two */
+#define SINK_RING (512 * 1024) /* bytes a worker's ring, a power of two */
+#define SINK_WAKE (128 * 1024) /* used bytes that wake the writer before its timer */
 
 int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,
                        uint32_t commit_ms, const struct merlon_sink_ops *ops, merlon_sink **out);

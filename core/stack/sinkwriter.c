@@ -196,7 +196,7 @@ void file_collect(struct sink_file *f)
 {
 	if (atomic_load_explicit(&f->failed, memory_order_relaxed))
 		return;
-	/* Before the rings are read: what makes one half full after that wakes us anew. */
+	/* Before the rings are read: what brings one past SINK_WAKE after that wakes us anew. */
 	atomic_store(&f->full, false);
 	for (unsigned i = 0; i < RINGS; i++) {
 		struct ring *r =

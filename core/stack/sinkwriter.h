@@ -47,7 +47,7 @@ struct sink_file {
 	_Atomic bool open;       /* published and not closed */
 	_Atomic bool failed;
 	_Atomic bool busy; /* the writer will look by itself within its period */
-	_Atomic bool full; /* a ring is half full: do not wait for the timer */
+	_Atomic bool full; /* a ring is past SINK_WAKE: do not wait for the timer */
 	_Atomic uint64_t records;
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t refused;
