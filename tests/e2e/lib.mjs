@@ -121,7 +121,7 @@ export function conf(o) {
 	const rules = '{ path = "/predict"; action = "predict"; model = "fixed"; }, ' +
 		'{ path = "/models/*"; action = "predict"; model = "path:2"; }, { path = "*"; action = "read"; }';
 	return `workers = ${o.workers ?? 2};
-listeners = ( { name = "main"; address = "${HOST}:${o.port}"; }${o.listeners ?? ''} );
+listeners = ( { name = "main"; address = "${HOST}:${o.port}"; ${o.listen ?? ''} }${o.listeners ?? ''} );
 admin = { socket = "merlon.sock"; http = "${HOST}:${o.admin}"; };
 limits = { ${o.limits ?? ''} };
 upstreams = ( { name = "llm"; servers = ( ${o.servers.map((s) => `"${s}"`).join(', ')} ); ${o.upstream ?? ''} } );
