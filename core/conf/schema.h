@@ -2,8 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Tables of keys: one row is a key's name, type, place, default and sentence. The main file is read
- * through these tables; unknown keys get a suggestion. The manual page's list of keys is generated
- * from the same rows.
+ * through these tables; unknown keys get a suggestion.
  */
 #ifndef CONF_SCHEMA_H
 #define CONF_SCHEMA_H

@@ -205,7 +205,7 @@ static void admin_accept(void *arg, int fd, const struct sockaddr *peer, socklen
 	v->s = stream_new(a->g->loop, fd, &a->blocks, visitor_event, v);
 }
 
-int admin_open(struct gateway *g, struct str address, const char **why)
+int admin_open(struct gateway *g, struct str address, struct admin **out, const char **why)
 {
 	struct net_addr addr;
 	int fd = -1;
@@ -220,13 +220,12 @@ int admin_open(struct gateway *g, struct str address, const char **why)
 	list_init(&a->clients);
 	block_pool_init(&a->blocks, 8);
 	a->ln = listener_start(g->loop, fd, admin_accept, a);
-	g->admin = a;
+	*out = a;
 	return 0;
 }
 
-void admin_close(struct gateway *g)
+void admin_close(struct admin *a)
 {
-	struct admin *a = g->admin;
 	if (!a)
 		return;
 	while (!list_empty(&a->clients))
@@ -235,5 +234,4 @@ void admin_close(struct gateway *g)
 	close(a->fd);
 	block_pool_deinit(&a->blocks);
 	free(a);
-	g->admin = NULL;
 }

@@ -8,8 +8,9 @@
 
 #include "daemon/gateway.h"
 
-int admin_open(struct gateway *g, struct str address,
-               const char **why) MUST_CHECK; /* 0, or an exit code */
-void admin_close(struct gateway *g);
+/* Serves on the address from now on. 0 and *out, or an exit code and *why. */
+int admin_open(struct gateway *g, struct str address, struct admin **out,
+               const char **why) MUST_CHECK;
+void admin_close(struct admin *a); /* NULL is fine */
 
 #endif

@@ -411,20 +411,13 @@ static void started(void *arg, bool ok, int code, const char *text)
 {
 	struct starting *s = arg;
 	struct gateway *g = s->g;
-	const char *why = NULL;
-	if (*text)
-		fputs(text, stderr);
-	const struct conf *c = ok ? g->current->conf : NULL;
-	if (ok && c->admin_http.n)
-		code = admin_open(g, c->admin_http, &why);
-	if (ok && code)
-		fprintf(stderr, "%s: admin.http: %s\n", g->conf_path, why);
-	if (code) {
-		g->exit_code = code;
-		loop_stop(g->loop);
-	} else {
+	fputs(text, stderr);
+	if (ok) {
 		log_msg(LOG_L_NOTICE, "serving with %u workers, configuration %s", g->nworkers,
 		        g->conf_path);
+	} else {
+		g->exit_code = code;
+		loop_stop(g->loop);
 	}
 	s->notify(s->arg, code);
 }
@@ -461,7 +454,7 @@ static int gateway_serve(struct gateway *g, void (*notify)(void *arg, int code),
 	if (g->draining)
 		loop_timer_drop(g->loop, &g->drain_timer);
 	g->draining = true;
-	admin_close(g);
+	admin_close(g->admin);
 	workers_stop(g);
 	return g->exit_code;
 }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/load.h"
+#include "daemon/admin.h"
 #include "daemon/probe.h"
 #include "stack/sink.h"
 #include "stack/zone.h"
@@ -40,6 +41,8 @@ struct reload {
 	struct conf_diag d;
 	char fingerprint[SHA256_HEX + 1];
 	struct probe *probe;
+	struct admin
+	    *admin; /* on the address that the new configuration wants; may be the serving one */
 	struct generation *gen;
 	struct loop_timer timer; /* of attach */
 	bool first;              /* nothing serves yet */
@@ -112,9 +115,18 @@ static void load_end(struct reload *r)
 	}
 }
 
+/* Ends the admin address that only this load wanted. */
+static void admin_drop(struct reload *r)
+{
+	if (r->admin != r->g->admin)
+		admin_close(r->admin);
+	r->admin = r->g->admin;
+}
+
 static void refuse(struct reload *r, int code)
 {
 	r->code = code;
+	admin_drop(r);
 	zones_discard();
 	sinks_discard();
 	list_each(it, &r->g->listeners)
@@ -153,6 +165,9 @@ static void publish(struct reload *r)
 	g->current = r->gen;
 	snprintf(g->fingerprint, sizeof(g->fingerprint), "%s", r->fingerprint);
 	gateway_apply(g, r->gen->conf);
+	if (g->admin != r->admin)
+		admin_close(g->admin);
+	g->admin = r->admin;
 	stat_set(g->stat_generation, (int64_t)r->gen->id);
 	if (old)
 		gen_control_unref(old);
@@ -192,6 +207,7 @@ static void attach_late(void *arg)
 	              "a worker did not start the new generation within 5 s");
 	r->late = true;
 	r->code = EXIT_INTERNAL;
+	admin_drop(r);
 	zones_discard();
 	sinks_discard();
 	answer(r, false);
@@ -240,6 +256,21 @@ static void released(struct generation *gen)
 	loop_post(g->loop, released_here, gen);
 }
 
+static int bind_admin(struct reload *r)
+{
+	struct gateway *g = r->g;
+	const char *why = NULL;
+	struct str address = r->conf->admin_http;
+	if (g->current && str_eq(address, g->current->conf->admin_http))
+		return 0;
+	r->admin = NULL;
+	int code = address.n ? admin_open(g, address, &r->admin, &why) : 0;
+	if (code)
+		conf_error_at(&r->d, r->conf->file, 0, "admin.http: cannot listen on %.*s: %s",
+		              STR_FMT(address), why);
+	return code;
+}
+
 static void build(struct reload *r)
 {
 	struct gateway *g = r->g;
@@ -249,6 +280,8 @@ static void build(struct reload *r)
 		return;
 	}
 	int code = gateway_bind(g, r->conf, &r->d);
+	if (code == 0)
+		code = bind_admin(r);
 	if (code) {
 		stacks_free(s);
 		refuse(r, code);
@@ -289,9 +322,6 @@ static void refused_changes(struct reload *r)
 	if (!str_eq(old->admin_socket, r->conf->admin_socket))
 		conf_error_at(&r->d, r->conf->file, 0,
 		              "admin.socket: a reload cannot change it; restart");
-	if (!str_eq(old->admin_http, r->conf->admin_http))
-		conf_error_at(&r->d, r->conf->file, 0,
-		              "admin.http: a reload cannot change it; restart");
 }
 
 static void load_begin(struct reload *r)
@@ -325,6 +355,7 @@ void reload_start(struct gateway *g, reload_done_fn *done, void *arg)
 		r = g->reload = xcalloc(1, sizeof(*r));
 		r->g = g;
 		r->first = !g->current;
+		r->admin = g->admin;
 		conf_diag_init(&r->d);
 		loop_timer_init(&r->timer, attach_late, r);
 	}
