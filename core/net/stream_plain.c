@@ -22,8 +22,10 @@ static ssize_t plain_write(struct stream *s, const struct iovec *iov, int n)
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
 	ssize_t r;
 
+	/* Nearly always one piece, for which the kernel need not fetch a vector. */
 	do
-		r = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+		r = n == 1 ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+		           : sendmsg(s->fd, &msg, MSG_NOSIGNAL);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
 }

@@ -132,10 +132,10 @@ static int32_t host_reply(merlon_ctx *ctx, merlon_tx *tx, uint32_t status,
                           const struct merlon_header *headers, uint32_t nheaders,
                           struct merlon_str body)
 {
-	(void)ctx;
 	if (status < 200 || status > 599 || nheaders > 64 || body.len > 65536)
 		return MERLON_E_INVAL;
-	if (tx->head_sent)
+	/* Only whose hook is under way, or suspended, has a code to answer that goes with it. */
+	if (tx->head_sent || tx->base.susp.ctx != ctx)
 		return MERLON_E_STATE;
 	struct merlon_header *copy = arena_alloc(&tx->arena, (nheaders + 1) * sizeof(*copy));
 	for (uint32_t i = 0; i < nheaders; i++) {
@@ -191,6 +191,26 @@ static void host_policy(merlon_ctx *ctx, merlon_tx *tx, struct merlon_str name)
 }
 
 /* ---- bodies ---- */
+/* The place of a line among the entered ones: the order in which requests meet them. */
+static unsigned entered_rank(const merlon_tx *tx, const struct stack_line *l)
+{
+	unsigned i = 0;
+	while (i < tx->nentered && tx->entered[i]->ctx != l->ctx)
+		i++;
+	return i;
+}
+
+/* Where the filter belongs, whenever it came to want the body: responses meet the last line first.
+ */
+static unsigned filter_place(const merlon_tx *tx, const struct body_path *p, int32_t dir)
+{
+	unsigned rank = entered_rank(tx, tx->line);
+	unsigned at = 0;
+	while (at < p->n && (dir == MERLON_RESPONSE) == (entered_rank(tx, p->f[at].line) > rank))
+		at++;
+	return at;
+}
+
 static int32_t host_body_want(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint32_t mode,
                               uint64_t max)
 {
@@ -209,13 +229,15 @@ static int32_t host_body_want(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint3
 		}
 	if (p->n == FILTERS_MAX)
 		return MERLON_E_FULL;
-	/* Responses meet the last line first. */
-	unsigned at = dir == MERLON_RESPONSE ? 0 : p->n;
+	if (!p->f)
+		p->f = arena_alloc(&tx->arena, FILTERS_MAX * sizeof(*p->f));
+	unsigned at = filter_place(tx, p, dir);
 	for (unsigned i = p->n; i > at; i--) {
 		p->f[i] = p->f[i - 1];
 		chain_init(&p->f[i].held);
 	}
-	p->f[at] = (struct body_filter){.line = tx->line, .mode = mode, .max = max};
+	p->f[at] = (struct body_filter){
+	    .line = tx->line, .shadow = tx->shadow_hook, .mode = mode, .max = max};
 	chain_init(&p->f[at].held);
 	p->n++;
 	return 0;
@@ -225,9 +247,10 @@ static int32_t host_body_edit(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint3
                               struct merlon_str bytes)
 {
 	struct body_path *p = dir == MERLON_REQUEST ? &tx->up : &tx->down;
-	if (op > MERLON_EDIT_DROP || bytes.len > (uint64_t)16 * 1024 * 1024)
+	if ((dir != MERLON_REQUEST && dir != MERLON_RESPONSE) || op > MERLON_EDIT_DROP ||
+	    bytes.len > (uint64_t)16 * 1024 * 1024)
 		return MERLON_E_INVAL;
-	if (p->at >= p->n || p->f[p->at].line->ctx != ctx)
+	if (p->at >= p->n || p->f[p->at].line->ctx != ctx || tx->base.susp.ctx != ctx)
 		return MERLON_E_DENIED;
 	slice_unref(p->edit);
 	p->edit = bytes.len ? slice_copy(&tx->w->blocks, bytes.ptr, (size_t)bytes.len)

@@ -42,7 +42,8 @@ merlon_tx *tx_new(struct worker *w, struct conn *c)
 {
 	struct arena a;
 	arena_init(&a, &w->pages);
-	merlon_tx *tx = arena_zalloc(&a, sizeof(*tx));
+	merlon_tx *tx = arena_alloc(&a, sizeof(*tx));
+	memset(tx, 0, offsetof(merlon_tx, parser));
 	tx->arena = a;
 	tx_base_init(&tx->base, &w->base, &tx->arena, tx_resumed);
 	tx->w = w;

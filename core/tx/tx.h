@@ -88,7 +88,7 @@ struct body_filter {
 #define FILTERS_MAX 16
 /* Bytes on their way through the filters of one direction. */
 struct body_path {
-	struct body_filter f[FILTERS_MAX];
+	struct body_filter *f; /* FILTERS_MAX of them, from the first subscription on */
 	unsigned n;
 	struct chain in;    /* not filtered yet */
 	struct chain out;   /* filtered, to be sent */
@@ -124,7 +124,6 @@ struct merlon_tx {
 	/* request */
 	uint64_t began;      /* monotonic ns */
 	uint64_t began_wall; /* us */
-	struct http_parser parser;
 	struct slice head_bytes; /* keeps the head's text */
 	struct http_head head;
 	struct url url;
@@ -191,6 +190,9 @@ struct merlon_tx {
 	bool close_refused; /* audit_close of a required line failed */
 	void (*explained)(merlon_tx *tx, void *arg);
 	void *explained_arg;
+	/* The last member: large, and all that is read of it is set by http_parser_init(), so tx_new()
+	 * does not clear it. */
+	struct http_parser parser;
 };
 
 /* Begins with the first byte of a request. */

@@ -77,6 +77,28 @@ static bool plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* The first byte at or after p that is not plain, or end; eight bytes a step. */
+static const char *plain_end(const char *p, const char *end)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+
+	for (; end - p >= 8; p += 8) {
+		uint64_t v, quote, backslash;
+
+		memcpy(&v, p, sizeof(v));
+		quote = v ^ ones * '"';
+		backslash = v ^ ones * '\\';
+		/* A byte that is not plain sets its top bit in one of these, and may by borrow or
+		 * carry set its neighbour's: the bytes then decide one by one. */
+		if (((v - ones * ' ') | (v + ones) | v | (quote - ones) | (backslash - ones)) &
+		    ones * 0x80)
+			break;
+	}
+	while (p < end && plain((unsigned char)*p))
+		p++;
+	return p;
+}
+
 /* How the text goes on at p: bytes read, and in esc what stands for them (0: they themselves). */
 static size_t next_piece(const char *p, uint64_t n, char esc[6], size_t *nesc)
 {
@@ -111,9 +133,9 @@ static void put_text(struct out *o, struct merlon_str s)
 
 	PUT(o, "\"");
 	while (at < s.len) {
-		uint64_t run = at;
-		while (run < s.len && run - at < left && plain((unsigned char)s.ptr[run]))
-			run++;
+		uint64_t most = s.len - at < left ? s.len - at : left;
+		const char *from = s.ptr + at;
+		uint64_t run = at + (uint64_t)(plain_end(from, from + most) - from);
 		put(o, s.ptr + at, run - at);
 		left -= run - at;
 		at = run;
