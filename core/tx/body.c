@@ -39,13 +39,24 @@ static size_t body_held(const merlon_tx *tx)
 	       (tx->ex ? exchange_queued(tx->ex) : 0);
 }
 
+/* What filters hold that want the body whole: it does not wait for the upstream, so it does not
+ * stop the reading. */
+static size_t body_whole(const merlon_tx *tx)
+{
+	size_t n = 0;
+	for (unsigned i = 0; i < tx->up.n; i++)
+		n += tx->up.f[i].held.bytes;
+	return n;
+}
+
 /* What is held counts against limits.memory. Once the upstream is there no more than STREAM_HIGH is
- * taken in, so from then on the charge only falls. */
+ * taken in, so from then on the charge only falls, unless a filter wants the body whole. */
 bool body_charge(merlon_tx *tx)
 {
-	size_t now = body_held(tx);
+	size_t whole = body_whole(tx);
+	size_t now = body_held(tx) + whole;
 	if (now > tx->charged) {
-		if (tx->ex || tx->body_sent)
+		if ((tx->ex || tx->body_sent) && whole == 0)
 			return true;
 		if (!worker_mem_take(tx->w, now - tx->charged))
 			return false;
@@ -115,7 +126,11 @@ static enum step_result body_piece(merlon_tx *tx, bool *more)
 		return body_refuse(tx, 400, "malformed_request", tx->body.reason);
 	if (br != HTTP_BODY_DATA) {
 		stream_skip(s, used);
-		return br == HTTP_BODY_DONE ? body_end(tx) : STEP_NEXT;
+		if (br == HTTP_BODY_DONE)
+			return body_end(tx);
+		return tx->c->eof ? body_refuse(tx, 400, "malformed_request",
+		                                "the request's body is not whole")
+		                  : STEP_NEXT;
 	}
 	size_t before = (size_t)(data.p - in.p);
 	stream_skip(s, before);
@@ -128,7 +143,8 @@ enum step_result body_pull(merlon_tx *tx)
 {
 	if (!tx->c || !tx->body_wanted)
 		return STEP_NEXT;
-	if (tx->head.framing == HTTP_NO_BODY && tx->call.reads_body && !tx->scan_ended)
+	/* No body, or one of length 0: there is no byte that would tell of its end. */
+	if (tx->body_ended && tx->call.reads_body && !tx->scan_ended)
 		return body_end(tx);
 	bool more = !tx->body_ended;
 	while (more && body_room(tx)) {
@@ -171,7 +187,8 @@ enum step_result body_forward(merlon_tx *tx)
 		chain_move(&tx->up.in, &tx->parked, (size_t)(may - tx->released));
 		tx->released = may;
 	}
-	tx->up.ended = tx->body_ended && tx->released == tx->received;
+	tx->up.ended = tx->body_ended && tx->released == tx->received &&
+	               (tx->scan_ended || !tx->call.reads_body);
 	enum step_result r = filter_pump(tx, MERLON_REQUEST);
 	if (r == STEP_REFUSE || r == STEP_ABORT)
 		return r;
@@ -186,6 +203,7 @@ enum step_result body_forward(merlon_tx *tx)
 		exchange_send_end(tx->ex);
 	}
 	exchange_flush(tx->ex);
-	body_charge(tx);
+	if (!body_charge(tx))
+		return body_refuse(tx, 503, "overloaded", "too many requests are waiting");
 	return STEP_NEXT;
 }

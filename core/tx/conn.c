@@ -147,9 +147,9 @@ static void conn_ended(struct conn *c)
 	if (!c->tx) {
 		if (stream_in(c->s).n == 0)
 			conn_close(c);
-	} else if (tx_in(c->tx, S_PARSE)) {
-		tx_go(c->tx); /* the head can never be whole */
-	} else if (!c->half_close) {
+	} else if (c->half_close || tx_in(c->tx, S_PARSE)) {
+		tx_go(c->tx); /* a head or body that is not whole will never be */
+	} else {
 		conn_close(c);
 	}
 }
@@ -163,6 +163,8 @@ static void conn_event(void *arg, unsigned what)
 	}
 	if (what & (STREAM_HANGUP | STREAM_EOF))
 		c->gone = true;
+	if (what & STREAM_EOF)
+		c->eof = true;
 	if (what & STREAM_IN)
 		conn_input(c);
 	else if ((what & STREAM_OUT) && c->tx)

@@ -29,6 +29,7 @@ struct conn {
 	bool lingering;
 	bool half_close;
 	bool gone; /* the client has hung up */
+	bool eof;  /* and all that it sent has been read */
 	char peer[46];
 	struct net_addr addr;
 };

@@ -24,62 +24,88 @@ void body_path_deinit(struct body_path *p)
 	p->n = 0;
 }
 
-static enum step_result filter_refuse(merlon_tx *tx, const struct stack_line *l, int32_t code)
+static unsigned status_of(int32_t code)
 {
-	if (code == MERLON_REPLY && !tx->head_sent)
-		return STEP_REFUSE;
-	struct str why =
-	    arena_printf(&tx->arena, "filter: %.*s: %s", STR_FMT(l->conf->name), code_name(code));
-	bool fault = code == MERLON_ERROR || code == MERLON_UNAVAIL || code == MERLON_TIMEOUT;
-	unsigned status = code == MERLON_ERROR     ? 500
-	                  : fault                  ? 503
-	                  : code == MERLON_LIMITED ? 429
-	                                           : 403;
-	if (!tx->end) {
-		tx->end = fault ? MERLON_END_ERROR : MERLON_END_DENIED;
-		tx->reason = why;
+	switch (code) {
+	case MERLON_UNAVAIL:
+	case MERLON_TIMEOUT:
+		return 503;
+	case MERLON_ERROR:
+		return 500;
+	case MERLON_LIMITED:
+		return 429;
+	default:
+		return 403;
 	}
-	return tx_refuse(tx, status, fault ? "internal_error" : "permission_denied",
-	                 fault ? "a filter failed" : "the content is not allowed", tx->end);
+}
+
+/* A body has many chunks and the record room for few decisions: the same one twice says nothing
+ * new. */
+static void filter_note(merlon_tx *tx, const struct stack_line *l, int32_t code)
+{
+	for (unsigned i = tx->ndecisions; i-- > 0;)
+		if (tx->decisions[i].line == l && tx->decisions[i].code == code)
+			return;
+	group_decided(tx, l, G_FILTER, code);
+}
+
+static void edit_drop(struct body_path *p)
+{
+	slice_unref(p->edit);
+	p->edit = (struct slice){0};
+	p->edit_op = -1;
+}
+
+static struct slice joined(struct block_pool *pool, struct slice a, struct slice b)
+{
+	struct block *k = block_new(pool, a.n + b.n);
+	if (a.n)
+		memcpy(k->data, a.p, a.n);
+	memcpy(k->data + a.n, b.p, b.n);
+	k->used = (uint32_t)(a.n + b.n);
+	return (struct slice){k, k->data, k->used};
+}
+
+static void edit_apply(merlon_tx *tx, struct body_path *p)
+{
+	struct slice chunk = p->chunk;
+	if (p->edit_op < 0)
+		return;
+	p->edited = true;
+	if (p->edit_op == MERLON_EDIT_APPEND && p->edit.n == 0)
+		return;
+	p->chunk = (struct slice){NULL, "", 0};
+	if (p->edit_op == MERLON_EDIT_APPEND) {
+		p->chunk = joined(&tx->w->blocks, chunk, p->edit);
+	} else if (p->edit_op == MERLON_EDIT_REPLACE && p->edit.n) {
+		p->chunk = p->edit;
+		p->edit = (struct slice){0};
+	}
+	slice_unref(chunk);
 }
 
 /* The filter at p->at has answered for p->chunk: apply its edit and hand the chunk on. */
 static enum step_result filter_answered(merlon_tx *tx, struct body_path *p, int32_t code)
 {
-	struct body_filter *f = &p->f[p->at];
-	if (f->line->conf->shadow || f->line->optional) {
-		group_decided(tx, f->line, G_FILTER, code);
-		slice_unref(p->edit);
-		p->edit_op = -1;
-	} else if (code != MERLON_OK && code != MERLON_IGNORE) {
-		group_decided(tx, f->line, G_FILTER, code);
-		uint8_t act =
-		    code >= 1 && code <= MERLON_CODE_MAX ? f->line->action[code] : ACT_DIE;
-		if (act != ACT_IGNORE)
-			return filter_refuse(tx, f->line, code);
-		slice_unref(p->edit);
-		p->edit_op = -1;
+	const struct body_filter *f = &p->f[p->at];
+	bool pass = code == MERLON_OK || code == MERLON_IGNORE;
+	if (code < 1 || code > MERLON_CODE_MAX)
+		code = MERLON_ERROR;
+	if (!pass) {
+		filter_note(tx, f->line, code);
+		if (!f->shadow && f->line->action[code] != ACT_IGNORE)
+			return group_refuse(
+			    tx, G_FILTER,
+			    (struct verdict){.code = code,
+			                     .status = code == MERLON_REPLY ? 0 : status_of(code),
+			                     .by = f->line});
 	}
-	if (p->edit_op >= 0)
-		p->edited = true;
-	struct slice extra = {0};
-	if (p->edit_op == MERLON_EDIT_REPLACE || p->edit_op == MERLON_EDIT_DROP) {
-		slice_unref(p->chunk);
-		p->chunk = p->edit_op == MERLON_EDIT_REPLACE ? p->edit : (struct slice){0};
-	} else if (p->edit_op == MERLON_EDIT_APPEND) {
-		extra = p->edit;
-	}
-	p->edit = (struct slice){0};
-	p->edit_op = -1;
-	if (extra.n > 0) {
-		struct block *b = block_new(&tx->w->blocks, p->chunk.n + extra.n);
-		memcpy(b->data, p->chunk.p, p->chunk.n);
-		memcpy(b->data + p->chunk.n, extra.p, extra.n);
-		b->used = (uint32_t)(p->chunk.n + extra.n);
-		slice_unref(p->chunk);
-		p->chunk = (struct slice){b, b->data, b->used};
-	}
-	slice_unref(extra);
+	/* A reply without REPLY, or one that is ignored. */
+	if (tx->refusal.own)
+		group_discard(tx, f->line);
+	if (pass && !f->shadow)
+		edit_apply(tx, p);
+	edit_drop(p);
 	p->at++;
 	return STEP_NEXT;
 }
@@ -114,14 +140,20 @@ static enum step_result filter_chunk(merlon_tx *tx, struct body_path *p, int dir
 		if (f->mode == MERLON_BODY_FULL && filter_hold(tx, p, f, &over))
 			return STEP_NEXT;
 		if (over)
-			return tx_refuse(tx, dir == MERLON_REQUEST ? 413 : 502, "request_too_large",
-			                 "the body is too large for a filter", MERLON_END_ERROR);
+			return dir == MERLON_REQUEST
+			           ? tx_refuse(tx, 413, "request_too_large",
+			                       "the request's body is too large for a filter",
+			                       MERLON_END_ERROR)
+			           : tx_refuse(
+					 tx, 502, "upstream_error",
+					 "the model server's answer is too large for a filter",
+					 MERLON_END_ERROR);
 		if (f->mode == MERLON_BODY_NONE) {
 			p->at++;
 			continue;
 		}
-		hook_begin(tx, f->line);
-		p->edit_op = -1;
+		hook_begin(tx, f->line, f->shadow);
+		edit_drop(p);
 		int32_t code =
 		    hook_body(f->line->ctx, tx, dir, (struct str){p->chunk.p, p->chunk.n},
 		              p->chunk_end ? MERLON_BODY_END : 0);
@@ -158,9 +190,8 @@ enum step_result filter_pump(merlon_tx *tx, int dir)
 		if (r == STEP_NEXT && p->chunk_end)
 			p->done = true;
 	}
-	/* One suspension a tx: while the other direction's filter waits, this direction rests. */
-	while (r == STEP_NEXT && !p->done && !tx->up.waiting && !tx->down.waiting &&
-	       (p->in.count > 0 || p->ended)) {
+	/* One suspension a tx: while another hook waits, this direction rests. */
+	while (r == STEP_NEXT && !p->done && !tx_suspended(tx) && (p->in.count > 0 || p->ended)) {
 		p->chunk = p->in.count > 0 ? chain_shift(&p->in) : (struct slice){NULL, "", 0};
 		p->chunk_end = p->ended && p->in.count == 0;
 		p->at = 0;

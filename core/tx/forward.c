@@ -181,6 +181,16 @@ static void out_forwarded(merlon_tx *tx, struct http_out *o)
 	if (name.n)
 		http_out_field(o, STR("X-Forwarded-Host"), name);
 	const struct http_field *fwd = from_proxy ? http_first(h, HTTP_F_FORWARDED) : NULL;
+	char plain[sizeof("for=;proto=http") + sizeof("255.255.255.255")];
+	size_t n = strlen(peer);
+	if (!fwd && !v6 && n < sizeof("255.255.255.255") && strcmp(peer, "unix") != 0) {
+		/* What nearly every request has, without a format. */
+		memcpy(plain, "for=", 4);
+		memcpy(plain + 4, peer, n);
+		memcpy(plain + 4 + n, ";proto=http", 11);
+		http_out_field(o, STR("Forwarded"), (struct str){plain, n + 15});
+		return;
+	}
 	http_out_fieldf(o, "Forwarded", "%.*s%sfor=%s%s%s;proto=http", fwd ? (int)fwd->value.n : 0,
 	                fwd ? fwd->value.p : "", fwd ? ", " : "",
 	                v6                          ? "\"["

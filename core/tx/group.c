@@ -33,18 +33,18 @@ void tx_entered(merlon_tx *tx, const struct stack_line *l)
 	tx->entered[tx->nentered++] = l;
 }
 
-void hook_begin(merlon_tx *tx, const struct stack_line *l)
+void hook_begin(merlon_tx *tx, const struct stack_line *l, bool shadow)
 {
 	tx->line = l;
 	tx->line_policy = STR_NONE;
 	tx->line_fail = NULL;
-	tx->shadow_hook = l->conf->shadow;
+	tx->shadow_hook = shadow;
 	tx_entered(tx, l);
 }
 
 static int32_t call_check(merlon_tx *tx, const struct stack_line *l, enum conf_group g)
 {
-	hook_begin(tx, l);
+	hook_begin(tx, l, run_shadowed(&tx->run, l));
 	return hook_check(l->ctx, tx, UINT32_C(1) << g);
 }
 
@@ -65,6 +65,7 @@ void group_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g,
 	tx->decisions[tx->ndecisions++] = (struct decision){
 	    .line = l,
 	    .code = code,
+	    .shadow = mine ? tx->shadow_hook : run_shadowed(&tx->run, l),
 	    .policy = mine ? tx->line_policy : STR_NONE,
 	    .fail = mine ? tx->line_fail : NULL,
 	};
@@ -104,20 +105,24 @@ static const struct code_words *code_words(int32_t code, enum conf_group g)
 	                        "a policy service is not available"},
 	    [MERLON_ERROR] = {MERLON_END_ERROR, "internal_error", "a policy module failed"},
 	};
+	static const struct code_words content = {MERLON_END_DENIED, "permission_denied",
+	                                          "the content is not allowed"};
 	if (code == MERLON_NOCRED && g == G_AUTH)
 		return &auth_none;
+	if (code == MERLON_DENIED && g == G_FILTER)
+		return &content;
 	return &words[code >= 1 && code <= MERLON_CODE_MAX && words[code].code ? code
 	                                                                       : MERLON_ERROR];
 }
 
 /* The decision that the refusal rests on: the deciding line's last one, else the last that was not
  * OK. */
-static const struct decision *deciding(const merlon_tx *tx)
+static const struct decision *deciding(const merlon_tx *tx, enum conf_group g)
 {
 	const struct decision *other = NULL;
 	for (unsigned i = tx->ndecisions; i-- > 0;) {
 		const struct decision *d = &tx->decisions[i];
-		if (d->line->conf->shadow || d->code == MERLON_OK)
+		if (d->line->group != g || d->shadow || d->code == MERLON_OK)
 			continue;
 		if (d->line == tx->verdict.by)
 			return d;
@@ -140,14 +145,26 @@ static struct str reason_text(merlon_tx *tx, enum conf_group g, const struct dec
 	                    detail.n ? detail.p : "");
 }
 
-static enum step_result group_refuse(merlon_tx *tx, enum conf_group g)
+/* How a request has ended that a module answered itself. */
+static uint32_t reply_end(unsigned status)
 {
+	if (status < 400)
+		return MERLON_END_SUCCESS;
+	if (status == 429)
+		return MERLON_END_LIMITED;
+	return status < 500 ? MERLON_END_DENIED : MERLON_END_ERROR;
+}
+
+enum step_result group_refuse(merlon_tx *tx, enum conf_group g, struct verdict verdict)
+{
+	tx->verdict = verdict;
 	const struct verdict *v = &tx->verdict;
-	const struct decision *d = deciding(tx);
+	const struct decision *d = deciding(tx, g);
+	enum step_result r = tx->head_sent ? STEP_ABORT : STEP_REFUSE;
 	tx->reason = reason_text(tx, g, d);
 	if (v->code == MERLON_REPLY) {
-		tx->end = tx->refusal.status < 400 ? MERLON_END_SUCCESS : MERLON_END_DENIED;
-		return STEP_REFUSE;
+		tx->end = reply_end(tx->refusal.status);
+		return r;
 	}
 	const struct code_words *w = code_words(v->code, g);
 	tx->refusal = (struct refusal){
@@ -158,12 +175,13 @@ static enum step_result group_refuse(merlon_tx *tx, enum conf_group g)
 	if (d && d->fail) {
 		if (d->fail->text.len)
 			tx->refusal.message = from_merlon(d->fail->text);
-		tx->refusal.retry_after_s = (d->fail->retry_after_ms + 999) / 1000;
+		tx->refusal.retry_after_s =
+		    (uint32_t)(((uint64_t)d->fail->retry_after_ms + 999) / 1000);
 	}
 	if (v->status == 503 && tx->refusal.retry_after_s == 0)
 		tx->refusal.retry_after_s = 1;
 	tx->end = v->status == 503 ? MERLON_END_ERROR : w->end;
-	return STEP_REFUSE;
+	return r;
 }
 
 enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_ops *ops,
@@ -187,6 +205,11 @@ enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_o
 	if (rs == RUN_WAIT)
 		return STEP_WAIT;
 	tx->base.group_deadline = 0;
-	tx->verdict = run_verdict(&tx->run);
-	return tx->verdict.pass ? STEP_NEXT : group_refuse(tx, g);
+	struct verdict v = run_verdict(&tx->run);
+	if (!v.pass)
+		return group_refuse(tx, g, v);
+	/* A reply that its module did not stand by with REPLY is none. */
+	if (tx->refusal.own)
+		tx->refusal = (struct refusal){0};
+	return STEP_NEXT;
 }

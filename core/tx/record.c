@@ -190,7 +190,7 @@ int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *
 	const struct conf_line *l = d->line->conf;
 	struct merlon_decision full = {
 	    .size = sizeof(full),
-	    .shadow = l->shadow,
+	    .shadow = d->shadow,
 	    .group = to_merlon(str_of(conf_group_names[d->line->group])),
 	    .line = to_merlon(l->name),
 	    .module = to_merlon(l->include.n ? l->include : l->module),

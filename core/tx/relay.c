@@ -9,6 +9,15 @@
 #include "tx/reply.h"
 #include "tx/step.h"
 
+/* Usage is asked for by modules alone, in settle and for the record. */
+static bool usage_wanted(const struct stack *s)
+{
+	for (unsigned g = 0; g < G_COUNT; g++)
+		if (s->group[g].n > 0)
+			return true;
+	return false;
+}
+
 static void ex_head(void *owner, struct http_head *h)
 {
 	merlon_tx *tx = owner;
@@ -17,8 +26,9 @@ static void ex_head(void *owner, struct http_head *h)
 	tx->rhead = h;
 	tx->response_ready = true;
 	tx->sse = str_ieq(http_media_type(type), STR("text/event-stream"));
-	api_response_begin(&tx->call, h->status, type,
-	                   http_first(h, HTTP_F_CONTENT_ENCODING) != NULL);
+	if (usage_wanted(tx->stack))
+		api_response_begin(&tx->call, h->status, type,
+		                   http_first(h, HTTP_F_CONTENT_ENCODING) != NULL);
 }
 
 static void ex_body(void *owner, struct slice data)
@@ -38,10 +48,21 @@ static void ex_turn(void *owner)
 	tx_go(owner);
 }
 
+/* What is left of the request's body goes nowhere any more, so nobody waits for its filter. */
+static void relay_forget_body(merlon_tx *tx)
+{
+	if (!tx->up.waiting)
+		return;
+	ledger_tx_cancel(tx, MERLON_CANCEL_CLIENT);
+	tx->resumed_set = false;
+	tx->up.waiting = false;
+}
+
 static void ex_end(void *owner)
 {
 	merlon_tx *tx = owner;
 	tx->ex = NULL;
+	relay_forget_body(tx);
 	tx->response_ended = true;
 	tx->upstream_ended = loop_now(tx->w->base.loop);
 	api_response_end(&tx->call);
@@ -72,7 +93,7 @@ static int32_t call_response_head(merlon_tx *tx, const struct stack_line *l, enu
 	(void)g;
 	if (!tx_has_entered(tx, l))
 		return MERLON_IGNORE;
-	hook_begin(tx, l);
+	hook_begin(tx, l, run_shadowed(&tx->run, l));
 	return hook_head(l->ctx, tx, MERLON_RESPONSE);
 }
 
@@ -119,15 +140,36 @@ static enum step_result relay_filter_head(merlon_tx *tx)
 	static const struct run_ops ops = {call_response_head, no_decision, group_discard};
 	if (tx->stack->group[G_FILTER].n == 0)
 		return STEP_NEXT;
+	if (!tx->step_began && tx_suspended(tx))
+		return STEP_WAIT; /* for the filter of the request's body */
 	enum step_result r = group_walk(tx, G_FILTER, &ops, true);
 	if (r == STEP_REFUSE && tx->end == MERLON_END_SUCCESS)
 		tx->end = MERLON_END_DENIED;
 	return r;
 }
 
+/* The head waits for the first piece that has passed the filters, so that a filter which refuses
+ * the body can still be answered for with a status. */
+static enum step_result relay_hold(merlon_tx *tx)
+{
+	if (!tx->head_passed) {
+		enum step_result r = relay_filter_head(tx);
+		if (r != STEP_NEXT)
+			return r;
+		tx->head_passed = true;
+	}
+	if (tx->down.n == 0)
+		return STEP_NEXT;
+	tx->down.ended = tx->response_ended;
+	enum step_result r = filter_pump(tx, MERLON_RESPONSE);
+	if (r == STEP_REFUSE || r == STEP_ABORT)
+		return r;
+	return tx->down.out.count > 0 || tx->down.done ? STEP_NEXT : STEP_WAIT;
+}
+
 enum step_result relay_head(merlon_tx *tx)
 {
-	enum step_result r = relay_filter_head(tx);
+	enum step_result r = relay_hold(tx);
 	if (r != STEP_NEXT)
 		return r;
 	struct http_head *h = tx->rhead;
@@ -146,8 +188,7 @@ enum step_result relay_head(merlon_tx *tx)
 	http_out_fields(&o, h, skip);
 	reply_common(tx, &o);
 	relay_out_framing(tx, &o);
-	if (!tx->keep)
-		http_out_field(&o, STR("Connection"), STR("close"));
+	reply_connection(tx, &o);
 	if (http_out_end(&o))
 		return tx_refuse(tx, 502, "upstream_error", "the model server's head is too large",
 		                 MERLON_END_ERROR);
@@ -178,8 +219,7 @@ static void relay_piece(merlon_tx *tx, struct slice data)
 		stream_send_copy(s, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n);
 }
 
-/* Reading the upstream rests while the client is behind. */
-static void relay_pressure(merlon_tx *tx)
+void relay_pressure(merlon_tx *tx)
 {
 	if (!tx->ex)
 		return;
@@ -213,6 +253,5 @@ enum step_result relay_body(merlon_tx *tx)
 		tx->sent_all = true;
 	}
 	stream_flush(tx->c->s);
-	relay_pressure(tx);
 	return STEP_NEXT;
 }

@@ -25,6 +25,15 @@ void reply_common(merlon_tx *tx, struct http_out *o)
 	http_out_field(o, STR("x-request-id"), tx->request_id);
 }
 
+/* HTTP/1.0 closes unless it is told otherwise. */
+void reply_connection(const merlon_tx *tx, struct http_out *o)
+{
+	if (!tx->keep)
+		http_out_field(o, STR("Connection"), STR("close"));
+	else if (tx->head.minor == 0)
+		http_out_field(o, STR("Connection"), STR("keep-alive"));
+}
+
 void reply_continue(merlon_tx *tx)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -95,12 +104,11 @@ void reply_send(merlon_tx *tx)
 	buf_reset(b);
 	struct http_out o = {b, 0};
 	http_out_status(&o, r->status);
-	if (type.n)
+	if (type.n && !reply_overrides(tx, STR("content-type")))
 		http_out_field(&o, STR("Content-Type"), type);
 	reply_fields(tx, &o);
 	reply_common(tx, &o);
-	if (!tx->keep)
-		http_out_field(&o, STR("Connection"), STR("close"));
+	reply_connection(tx, &o);
 	http_out_framing(&o, bodiless ? HTTP_NO_BODY : HTTP_LENGTH, text.n);
 	if (http_out_end(&o) == 0) {
 		stream_send_copy(tx->c->s, b->p, b->n);

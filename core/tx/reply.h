@@ -12,6 +12,8 @@
 
 /* The fields every answer carries: x-request-id, and the response edits of modules. */
 void reply_common(merlon_tx *tx, struct http_out *o);
+/* What becomes of the connection after this answer. */
+void reply_connection(const merlon_tx *tx, struct http_out *o);
 /* Whether an edit sets or deletes that name, so that the upstream's field does not pass. */
 bool reply_overrides(const merlon_tx *tx, struct str name);
 /* Queues tx->refusal as an answer. */

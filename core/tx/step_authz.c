@@ -24,6 +24,7 @@ enum step_result step_authz(merlon_tx *tx)
 	if (!tx->step_began) {
 		struct str model = tx->call.model;
 		if (model.p && !allowed_by(tx, STR("id.allow_models"), model, true)) {
+			tx->end = MERLON_END_DENIED;
 			tx->reason = STR("authz: credential: DENIED: the model is outside the "
 			                 "credential's models");
 			return tx_refuse(tx, 403, "permission_denied",
@@ -31,6 +32,7 @@ enum step_result step_authz(merlon_tx *tx)
 			                 MERLON_END_DENIED);
 		}
 		if (!allowed_by(tx, STR("id.allow_actions"), tx->call.action, false)) {
+			tx->end = MERLON_END_DENIED;
 			tx->reason = STR("authz: credential: DENIED: the action is outside the "
 			                 "credential's actions");
 			return tx_refuse(tx, 403, "permission_denied",

@@ -8,7 +8,7 @@
 static int32_t call_head(merlon_tx *tx, const struct stack_line *l, enum conf_group g)
 {
 	(void)g;
-	hook_begin(tx, l);
+	hook_begin(tx, l, run_shadowed(&tx->run, l));
 	return hook_head(l->ctx, tx, MERLON_REQUEST);
 }
 

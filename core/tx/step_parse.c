@@ -29,6 +29,9 @@ static const char *malformed_code(unsigned status)
 
 static enum step_result parse_refuse(merlon_tx *tx, unsigned status, const char *why)
 {
+	/* What the head names lies in these bytes, which the connection may let go of. */
+	if (!tx->head_bytes.block)
+		tx->head_bytes = stream_take(tx->c->s, stream_in(tx->c->s).n);
 	tx->refusal.close = true;
 	tx->body_bad = true; /* what follows cannot be told apart from a body */
 	forward_source(tx);
@@ -98,7 +101,7 @@ enum step_result step_parse(merlon_tx *tx)
 	case HTTP_MORE:
 		break;
 	}
-	if (stream_eof(s))
+	if (tx->c->eof)
 		return parse_refuse(tx, 400, "the request's head is not whole");
 	size_t want = in.n + READ_MORE;
 	stream_in_reserve(s, want < tx->parser.max + READ_MORE ? want : tx->parser.max + READ_MORE);

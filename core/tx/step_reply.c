@@ -8,7 +8,7 @@
 
 enum step_result step_reply(merlon_tx *tx)
 {
-	if (!tx->refusal.status)
+	if (!tx->refusal.status || (tx->head_sent && !tx->step_began))
 		return STEP_NEXT;
 	if (!tx->c)
 		return STEP_ABORT;

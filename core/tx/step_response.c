@@ -29,16 +29,13 @@ enum step_result step_response(merlon_tx *tx)
 	if (tx->charged)
 		body_charge(tx);
 	/* What came before the break still goes out: the client of a stream has a use for it. */
-	if (!tx->head_sent && !(tx->response_broken && tx->down.in.count == 0)) {
+	if (!tx->head_sent && !(tx->response_broken && tx->down.in.count == 0))
 		r = relay_head(tx);
-		if (r != STEP_NEXT)
-			return r;
-	}
-	if (tx->head_sent) {
+	if (r == STEP_NEXT && tx->head_sent)
 		r = relay_body(tx);
-		if (r == STEP_REFUSE || r == STEP_ABORT)
-			return r;
-	}
+	relay_pressure(tx);
+	if (r == STEP_REFUSE || r == STEP_ABORT || (r == STEP_WAIT && !tx->response_broken))
+		return r;
 	if (tx->response_broken)
 		return response_fault(tx);
 	if (!tx->sent_all || stream_queued(tx->c->s) > 0)

@@ -10,7 +10,7 @@ enum step_result step_settle(merlon_tx *tx)
 	tx->ended = loop_now(tx->w->base.loop);
 	if (tx->upstream_began && !tx->upstream_ended)
 		tx->upstream_ended = tx->ended;
-	digest_end(tx, MERLON_RESPONSE, tx->sent_all);
+	digest_end(tx, MERLON_RESPONSE, tx->sent_all && tx->end != MERLON_END_ABORTED);
 	digest_end(tx, MERLON_REQUEST, false);
 	if (!tx->end)
 		tx->end = MERLON_END_ERROR;

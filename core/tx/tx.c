@@ -173,8 +173,19 @@ void tx_go(merlon_tx *tx)
 		tx_done(tx);
 }
 
+/* Before its head is whole a request has no more than an address; the record wants a name for it,
+ * and so does the answer. */
+static void tx_identify(merlon_tx *tx)
+{
+	if (tx->request_id.p)
+		return;
+	forward_source(tx);
+	forward_request_id(tx);
+}
+
 void tx_client_gone(merlon_tx *tx)
 {
+	tx_identify(tx);
 	tx->c = NULL;
 	tx->aborted = true;
 	if (tx->step < S_SETTLE) {
@@ -208,6 +219,7 @@ enum step_result tx_refuse(merlon_tx *tx, unsigned status, const char *code, con
 /* A refusal that an event brings, not a step. */
 static void tx_refuse_now(merlon_tx *tx, unsigned status, const char *code, const char *message)
 {
+	tx_identify(tx);
 	tx->refusal.close = true;
 	bool answer = tx_refuse(tx, status, code, message, MERLON_END_ERROR) == STEP_REFUSE;
 	tx_stop_work(tx, MERLON_CANCEL_CLIENT);

@@ -71,6 +71,7 @@ struct edit {
 struct decision {
 	const struct stack_line *line;
 	int32_t code;
+	bool shadow; /* the line's, or an include's around it */
 	struct str policy;
 	const struct merlon_fail *fail; /* as told by the hook; NULL: nothing was */
 };
@@ -81,6 +82,7 @@ struct challenge {
 /* A module's body subscription, one direction. */
 struct body_filter {
 	const struct stack_line *line;
+	bool shadow;
 	uint32_t mode; /* MERLON_BODY_* */
 	uint64_t max;
 	struct chain held; /* FULL: what has come so far */
@@ -122,8 +124,8 @@ struct merlon_tx {
 	bool resumed_set;
 	int32_t resumed;
 	/* request */
-	uint64_t began;      /* monotonic ns */
-	uint64_t began_wall; /* us */
+	uint64_t began;          /* monotonic ns */
+	uint64_t began_wall;     /* us */
 	struct slice head_bytes; /* keeps the head's text */
 	struct http_head head;
 	struct url url;
@@ -169,8 +171,9 @@ struct merlon_tx {
 	bool response_ended;     /* its body is whole */
 	bool response_broken;
 	enum exchange_fault fault;
-	bool head_sent; /* a status line has gone to the client */
-	bool sent_all;  /* every byte of the answer is in the stream */
+	bool head_passed; /* the filters have let the upstream's head pass */
+	bool head_sent;   /* a status line has gone to the client */
+	bool sent_all;    /* every byte of the answer is in the stream */
 	bool chunked_down;
 	bool sse;
 	bool no_body;
@@ -190,8 +193,8 @@ struct merlon_tx {
 	bool close_refused; /* audit_close of a required line failed */
 	void (*explained)(merlon_tx *tx, void *arg);
 	void *explained_arg;
-	/* The last member: large, and all that is read of it is set by http_parser_init(), so tx_new()
-	 * does not clear it. */
+	/* The last member: large, and all that is read of it is set by http_parser_init(), so
+	 * tx_new() does not clear it. */
 	struct http_parser parser;
 };
 
@@ -212,6 +215,11 @@ void tx_client_stalled(merlon_tx *tx);
  * STEP_ABORT where the head has left already. message and code must be static or in the arena. */
 enum step_result tx_refuse(merlon_tx *tx, unsigned status, const char *code, const char *message,
                            uint32_t end);
+/* A hook waits for its answer, or has just got it: no other may be called. */
+static inline bool tx_suspended(const merlon_tx *tx)
+{
+	return tx->base.susp.token || tx->resumed_set;
+}
 /* The step under way is this one. */
 bool tx_in(const merlon_tx *tx, enum step_id s);
 
@@ -231,12 +239,14 @@ void body_path_deinit(struct body_path *p);
 /* Walks a group; the same for auth, authz, ratelimit, filter. (group.c) */
 enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_ops *ops,
                             bool reverse);
+/* A line refused outside of a walk. STEP_REFUSE, or STEP_ABORT where the head has left. */
+enum step_result group_refuse(merlon_tx *tx, enum conf_group g, struct verdict v);
 extern const struct run_ops check_ops;
 void group_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code);
 void group_discard(merlon_tx *tx, const struct stack_line *l);
 void tx_entered(merlon_tx *tx, const struct stack_line *l);
 /* Before every hook call: whose it is, and that it was entered. */
-void hook_begin(merlon_tx *tx, const struct stack_line *l);
+void hook_begin(merlon_tx *tx, const struct stack_line *l, bool shadow);
 bool tx_has_entered(const merlon_tx *tx, const struct stack_line *l);
 /* Serialises the request head for the upstream. (forward.c) false: it does not fit. */
 bool forward_head(merlon_tx *tx, struct slice *out);
@@ -246,6 +256,8 @@ void forward_request_id(merlon_tx *tx);
 extern const struct exchange_ops relay_ops;
 enum step_result relay_head(merlon_tx *tx);
 enum step_result relay_body(merlon_tx *tx);
+/* Reading the upstream rests while the client, or a filter, is behind. */
+void relay_pressure(merlon_tx *tx);
 /* Feeds the digests of a direction. (record.c) */
 void digest_feed(merlon_tx *tx, int dir, struct str data);
 void digest_begin(merlon_tx *tx, int dir);
