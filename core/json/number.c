@@ -60,22 +60,26 @@ void json_begin_number(struct json_scan *s, struct cursor *c)
 
 void json_on_number(struct json_scan *s, struct cursor *c)
 {
-	while (c->p < c->end && !s->error) {
-		enum number next = next_number(s->number, *c->p);
+	enum number next = s->number;
+	const char *p = c->p;
 
-		if (next == NUM_END) {
-			/* The byte belongs to what follows. */
-			json_value_found(s);
-			json_value_ended(s);
-			return;
-		}
-		if (next == NUM_BAD) {
-			json_fail(s, JSON_E_SYNTAX);
-			return;
-		}
+	for (; p < c->end; p++) {
+		next = next_number(s->number, *p);
+		if (next == NUM_END || next == NUM_BAD)
+			break;
 		s->number = next;
-		c->p += json_put(s, c->p, 1);
 	}
+	c->p += json_put(s, c->p, (size_t)(p - c->p));
+	/* Too long a number is refused at the byte that is too many, before what follows it. */
+	if (s->error || p == c->end)
+		return;
+	if (next == NUM_BAD) {
+		json_fail(s, JSON_E_SYNTAX);
+		return;
+	}
+	/* The byte belongs to what follows. */
+	json_value_found(s);
+	json_value_ended(s);
 }
 
 bool json_number_may_end(const struct json_scan *s)

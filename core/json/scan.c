@@ -171,6 +171,8 @@ static void on_after(struct json_scan *s, struct cursor *c)
 	if (*c->p == ',') {
 		s->state = object ? ST_KEY : ST_VALUE;
 		c->p++;
+		if (object && c->p < c->end && *c->p == '"')
+			json_begin_string(s, c, true);
 	} else if (*c->p == (object ? '}' : ']')) {
 		close_container(s, c);
 	} else {

@@ -54,6 +54,7 @@ static struct merlon_val copy_val(struct arena *a, const struct merlon_val *v)
 	return out;
 }
 
+/* by NULL: the core's own, whose keys live as long as the attributes do. */
 static int put(struct attrs *as, const merlon_ctx *by, struct str key, const struct merlon_val *val)
 {
 	size_t vn = val_size(val);
@@ -63,7 +64,7 @@ static int put(struct attrs *as, const merlon_ctx *by, struct str key, const str
 	if (!as->v)
 		as->v = arena_alloc(as->arena, ATTRS_MAX * sizeof(*as->v));
 	as->v[as->n++] = (struct attr){
-	    .key = arena_str(as->arena, key),
+	    .key = by ? arena_str(as->arena, key) : key,
 	    .val = copy_val(as->arena, val),
 	    .writer = by,
 	};

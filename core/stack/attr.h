@@ -31,6 +31,7 @@ struct attrs {
 };
 void attrs_init(struct attrs *as, struct arena *a);
 /* The host's own writing: any key. 0 or MERLON_E_FULL. */
+/* The core's own; the key is not copied. */
 int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
 int attrs_set_str(struct attrs *as, struct str key, struct str value); /* empty p: nothing is set */
 /* A module's writing, under the rules of design §3 and module.h attr_set(). */

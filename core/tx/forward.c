@@ -46,8 +46,8 @@ static bool hop_parse(struct str s, struct net_addr *out)
 }
 
 /* X-Forwarded-For from the right: the first address that is not a trusted proxy's is the client's.
- */
-static void source_walk(merlon_tx *tx, struct str value)
+ * True: that is so of the first one, so what stands before it may be looked at. */
+static bool source_walk(merlon_tx *tx, struct str value)
 {
 	while (value.n > 0) {
 		size_t at = value.n;
@@ -56,14 +56,21 @@ static void source_walk(merlon_tx *tx, struct str value)
 		struct str hop = str_trim((struct str){value.p + at, value.n - at});
 		struct net_addr addr;
 		if (!hop_parse(hop, &addr))
-			return;
+			return false;
 		char text[64];
 		net_addr_text((struct sockaddr *)&addr.ss, text);
 		tx->source = arena_str(&tx->arena, str_of(text));
 		if (!trusted(tx->gw->gen, (struct sockaddr *)&addr.ss))
-			return;
+			return false;
 		value.n = at > 0 ? at - 1 : 0;
 	}
+	return true;
+}
+
+/* Proxies append to the field, or add another one: all of them are one list (RFC 9110 §5.3). */
+static bool is_xff(const struct http_field *f)
+{
+	return f->id == HTTP_F_X_FORWARDED && str_ieq(f->name, STR("x-forwarded-for"));
 }
 
 void forward_source(merlon_tx *tx)
@@ -73,22 +80,22 @@ void forward_source(merlon_tx *tx)
 	tx->source = arena_str(&tx->arena, str_of(tx->c->peer));
 	if (!trusted(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss))
 		return;
-	const struct http_field *f = http_find(&tx->head, STR("x-forwarded-for"), 0);
-	/* Several fields would have to be joined; one proxy writes one. */
-	if (f && !http_find(&tx->head, STR("x-forwarded-for"), 1))
-		source_walk(tx, f->value);
+	bool on = true;
+	for (unsigned i = tx->head.nfields; i-- > 0 && on;)
+		if (is_xff(&tx->head.fields[i]))
+			on = source_walk(tx, tx->head.fields[i].value);
 }
 
 static bool request_id_valid(struct str s)
 {
+	static const char marks[] = "-_.:/+=@";
 	if (s.n == 0 || s.n > 128)
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
-		bool ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-		          (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.' || c == ':' ||
-		          c == '/' || c == '+' || c == '=' || c == '@';
-		if (!ok)
+		bool digit = c >= '0' && c <= '9';
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		if (!digit && !letter && (c == 0 || !strchr(marks, c)))
 			return false;
 	}
 	return true;
@@ -160,43 +167,49 @@ static void out_trace(merlon_tx *tx, struct http_out *o)
 		http_out_field(o, STR("tracestate"), state->value);
 }
 
+/* What the proxies before this hop have said, and a comma; empty: nothing, or they are not trusted.
+ */
+static struct str said_before(merlon_tx *tx, bool (*is)(const struct http_field *f))
+{
+	struct str all = {"", 0};
+	for (unsigned i = 0; i < tx->head.nfields; i++)
+		if (is(&tx->head.fields[i]))
+			all = arena_printf(&tx->arena, "%.*s%.*s, ", STR_FMT(all),
+			                   STR_FMT(tx->head.fields[i].value));
+	return all;
+}
+
+static bool is_forwarded(const struct http_field *f)
+{
+	return f->id == HTTP_F_FORWARDED;
+}
+
+/* A node as RFC 7239 §6 wants it. */
+static struct str forwarded_node(merlon_tx *tx)
+{
+	const char *peer = tx->c->peer;
+	if (strchr(peer, ':'))
+		return arena_printf(&tx->arena, "\"[%s]\"", peer);
+	return strcmp(peer, "unix") == 0 ? STR("_unix") : str_of(peer);
+}
+
 static void out_forwarded(merlon_tx *tx, struct http_out *o)
 {
 	const struct http_head *h = &tx->head;
 	bool from_proxy = trusted(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss);
-	const struct http_field *xff = from_proxy ? http_find(h, STR("x-forwarded-for"), 0) : NULL;
 	const struct http_field *proto =
 	    from_proxy ? http_find(h, STR("x-forwarded-proto"), 0) : NULL;
 	const struct http_field *fhost =
 	    from_proxy ? http_find(h, STR("x-forwarded-host"), 0) : NULL;
-	const struct http_field *host = http_first(h, HTTP_F_HOST);
-	const char *peer = tx->c->peer;
-	bool v6 = strchr(peer, ':') != NULL;
-	if (xff)
-		http_out_fieldf(o, "X-Forwarded-For", "%.*s, %s", STR_FMT(xff->value), peer);
-	else
-		http_out_field(o, STR("X-Forwarded-For"), str_of(peer));
+	const struct http_field *host = fhost ? fhost : http_first(h, HTTP_F_HOST);
+	struct str xff = from_proxy ? said_before(tx, is_xff) : STR("");
+	struct str fwd = from_proxy ? said_before(tx, is_forwarded) : STR("");
+	http_out_fieldf(o, "X-Forwarded-For", "%.*s%s", STR_FMT(xff), tx->c->peer);
 	http_out_field(o, STR("X-Forwarded-Proto"), proto ? proto->value : STR("http"));
-	struct str name = fhost ? fhost->value : host ? host->value : STR_NONE;
-	if (name.n)
-		http_out_field(o, STR("X-Forwarded-Host"), name);
-	const struct http_field *fwd = from_proxy ? http_first(h, HTTP_F_FORWARDED) : NULL;
-	char plain[sizeof("for=;proto=http") + sizeof("255.255.255.255")];
-	size_t n = strlen(peer);
-	if (!fwd && !v6 && n < sizeof("255.255.255.255") && strcmp(peer, "unix") != 0) {
-		/* What nearly every request has, without a format. */
-		memcpy(plain, "for=", 4);
-		memcpy(plain + 4, peer, n);
-		memcpy(plain + 4 + n, ";proto=http", 11);
-		http_out_field(o, STR("Forwarded"), (struct str){plain, n + 15});
-		return;
-	}
-	http_out_fieldf(o, "Forwarded", "%.*s%sfor=%s%s%s;proto=http", fwd ? (int)fwd->value.n : 0,
-	                fwd ? fwd->value.p : "", fwd ? ", " : "",
-	                v6                          ? "\"["
-	                : strcmp(peer, "unix") == 0 ? "_"
-	                                            : "",
-	                peer, v6 ? "]\"" : "");
+	if (host && host->value.n)
+		http_out_field(o, STR("X-Forwarded-Host"), host->value);
+	http_out_fieldf(o, "Forwarded", "%.*sfor=%.*s;proto=http", STR_FMT(fwd),
+	                STR_FMT(forwarded_node(tx)));
 }
 
 /* Fields that the upstream's configuration or a module's edit sets are not the client's to set. */
