@@ -1,242 +1,361 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: 2026 The Merlon authors
-//
-// What the end-to-end tests share: a demo model and a gateway with a folder, keys and a configuration of
-// their own, started and stopped with the test. Nothing waits for time to pass: until() looks again until
-// something is so, and fails when it never is.
+// What the end-to-end tests share: a site is a folder with a configuration and the processes that belong
+// to a test. Its end stops them, and wants from each merlond a clean exit and a log without a report of a
+// sanitizer. Nothing here measures time: waiting is for a condition, with a ceiling that only a hang meets.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
+import { setTimeout as pause } from 'node:timers/promises';
 
-const run = promisify(execFile);
-export const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
-export const build = path.resolve(process.env.MERLON_BUILD ?? path.join(root, 'build-dev'));
-const corporaDir = path.resolve(process.env.MERLON_CORPORA ?? path.join(root, '../shared/corpora'));
+const BUILD = process.env.MERLON_BUILD;
+if (!BUILD)
+	throw new Error('MERLON_BUILD is not set: start the tests with tests/e2e/run');
+export const MERLOND = path.join(BUILD, 'merlond');
+export const MERLONCTL = path.join(BUILD, 'merlonctl');
+export const DEMO = path.join(BUILD, 'merlon-demo-model');
+export const MODULES = process.env.MERLON_MODULES;
+export const CORPORA = process.env.MERLON_CORPORA;
+export const HOST = '127.0.0.1';
 
-export async function until(what, fn) {
-  const end = Date.now() + 20000;
-  for (;;) {
-    const v = await fn();
-    if (v) return v;
-    if (Date.now() > end) throw new Error(`never so: ${what}`);
-    await new Promise((r) => setTimeout(r, 10));
-  }
+const CEILING_MS = 120_000;
+const REPORT = /Sanitizer|runtime error:|crashed in module hook/;
+
+const alive = new Set();
+process.on('exit', () => {
+	for (const child of alive)
+		child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM'])
+	process.on(signal, () => process.exit(1));
+
+// The corpora are not part of the sources: a missing folder is a failure in CI only.
+export function corpus(name) {
+	const dir = path.join(CORPORA ?? '', name);
+	if (fs.existsSync(dir))
+		return { dir, skip: false };
+	if (process.env.CI === 'true')
+		throw new Error(`${dir} is missing`);
+	return { dir, skip: `${dir} is missing` };
 }
 
-// A folder of the corpora, or null: the test is to be skipped. With CI=true it must be there.
-export function corpora(name) {
-  const dir = path.join(corporaDir, name);
-  if (fs.existsSync(dir)) return dir;
-  if (process.env.CI === 'true') throw new Error(`CI needs the test data in ${dir}`);
-  return null;
+export async function until(condition, what) {
+	const end = Date.now() + CEILING_MS;
+	for (;;) {
+		const value = await condition();
+		if (value)
+			return value;
+		if (Date.now() > end)
+			throw new Error(`waited too long for ${what}`);
+		await pause(10);
+	}
 }
 
+export function deferred() {
+	const d = {};
+	d.promise = new Promise((resolve, reject) => Object.assign(d, { resolve, reject }));
+	return d;
+}
+
+// A port that nobody holds, outside of the range that the kernel hands out to outgoing connections: such a
+// one could be gone again before merlond binds it.
+let nextPort = 10_000 + (process.pid * 37) % 20_000;
 export async function freePort() {
-  const s = net.createServer();
-  await new Promise((r) => s.listen(0, '127.0.0.1', r));
-  const { port } = s.address();
-  await new Promise((r) => s.close(r));
-  return port;
+	for (;;) {
+		const port = nextPort++;
+		const server = net.createServer();
+		const free = await new Promise((resolve) => {
+			server.once('error', () => resolve(false));
+			server.listen(port, HOST, () => server.close(() => resolve(true)));
+		});
+		if (free)
+			return port;
+	}
 }
 
-export function folder(t) {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'merlon-e2e-'));
-  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
-  return dir;
+function start(command, args, options = {}) {
+	const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options,
+		env: { ...process.env, ...options.env } });
+	alive.add(child);
+	child.out = Buffer.alloc(0);
+	child.err = Buffer.alloc(0);
+	child.stdout.on('data', (d) => { child.out = Buffer.concat([child.out, d]); });
+	child.stderr.on('data', (d) => { child.err = Buffer.concat([child.err, d]); });
+	child.stdin.on('error', () => {});
+	child.ended = new Promise((resolve) => {
+		child.on('close', (code, signal) => {
+			alive.delete(child);
+			child.over = true;
+			resolve({ code, signal });
+		});
+	});
+	return child;
 }
 
-// Copies, since a build's files may be writable by others.
-export function copyModules(dir) {
-  fs.mkdirSync(dir, { mode: 0o755 });
-  for (const name of fs.readdirSync(path.join(build, 'modules'))) {
-    const libs = path.join(build, 'modules', name, '.libs');
-    if (!fs.existsSync(libs)) continue;
-    for (const f of fs.readdirSync(libs).filter((f) => f.endsWith('.so'))) {
-      fs.copyFileSync(path.join(libs, f), path.join(dir, f));
-      fs.chmodSync(path.join(dir, f), 0o755);
-    }
-  }
-  return dir;
+// Runs a command to its end.
+export async function run(command, args, { input, env, cwd } = {}) {
+	const child = start(command, args, { env, cwd });
+	child.stdin.end(input ?? '');
+	const { code, signal } = await child.ended;
+	const result = { code, signal, stdout: child.out.toString(), stderr: child.err.toString() };
+	assert.equal(signal, null, `${command} ${args.join(' ')} ended by ${signal}: ${result.stderr}`);
+	assert.doesNotMatch(result.stderr, REPORT);
+	return result;
 }
+export const ctl = (args, options) => run(MERLONCTL, args, options);
 
-function collect(child) {
-  const out = { stdout: '', stderr: '' };
-  child.stdout?.on('data', (d) => (out.stdout += d));
-  child.stderr?.on('data', (d) => (out.stderr += d));
-  out.exit = new Promise((r) => child.on('exit', (code, signal) => r({ code, signal })));
-  return out;
-}
+export const line = (module, control, options = '', more = '') =>
+	`{ module = "${module}"; control = "${control}"; ${more} options = { ${options} }; }`;
+export const KEYS = line('auth_apikey', 'requisite', 'keys_file = "keys.jsonl";');
+export const RBAC = line('authz_rbac', 'requisite');
+export const AUDIT = '{ module = "audit_file"; control = "required"; ' +
+	'options = { path = "audit.log"; commit_interval = "2ms"; }; }';
+const list = (v) => (v === 'none' ? '"none"' : `( ${v} )`);
 
-export async function ctl(...args) {
-  try {
-    const { stdout, stderr } = await run(path.join(build, 'merlonctl'), args);
-    return { code: 0, stdout, stderr };
-  } catch (e) {
-    if (typeof e.code !== 'number') throw e;
-    return { code: e.code, stdout: e.stdout, stderr: e.stderr };
-  }
-}
-
-export async function startDemo(t, ...args) {
-  const child = spawn(path.join(build, 'merlon-demo-model'), ['-l', '127.0.0.1:0', ...args]);
-  const out = collect(child);
-  t.after(async () => {
-    child.kill('SIGTERM');
-    await out.exit;
-    assert.doesNotMatch(out.stderr, /Sanitizer|runtime error/);
-  });
-  const port = await until('the demo model listens', () => out.stdout.match(/port (\d+)/)?.[1]);
-  const last = async () => (await fetch(`http://127.0.0.1:${port}/demo/last`)).json();
-  return { port: Number(port), child, last };
-}
-
-const audit = '{ module = "audit_file"; control = "required"; options = { path = "audit.log"; }; }';
-
-export const apikey = '( { module = "auth_apikey"; control = "requisite"; options = { keys_file = "keys.jsonl"; }; } )';
-export const rbac = '( { module = "authz_rbac"; control = "requisite"; } )';
-export const limit = (requests) =>
-  `( { module = "ratelimit_local"; control = "requisite"; options = { default = { requests = "${requests}"; }; }; } )`;
-
-// The configuration of few words. Each part may be replaced.
-export function config(g, o) {
-  const servers = (o.servers ?? [`127.0.0.1:${o.demo?.port ?? 1}`]).map((s) => `"${s}"`).join(', ');
-  const routes =
-    o.routes ??
-    `{ path = "/v1/"; api = "openai"; stack = "default"; upstream = "llm"; },
-     { path = "/"; api = "rest"; stack = "default"; upstream = "llm"; rules = ( { path = "*"; action = "predict"; } ); }`;
-  return `
-workers = ${o.workers ?? 2};
-listeners = ( { name = "main"; address = "127.0.0.1:${g.port}"; } );
-admin = { socket = "merlon.sock"; http = "127.0.0.1:${g.adminPort}"; };
+// The text of a configuration. A group of the stack is the text of its lines, or 'none'.
+export function conf(o) {
+	const rules = '{ path = "/predict"; action = "predict"; model = "fixed"; }, ' +
+		'{ path = "/models/*"; action = "predict"; model = "path:2"; }, { path = "*"; action = "read"; }';
+	return `workers = ${o.workers ?? 2};
+listeners = ( { name = "main"; address = "${HOST}:${o.port}"; ${o.listen ?? ''} }${o.listeners ?? ''} );
+admin = { socket = "merlon.sock"; http = "${HOST}:${o.admin}"; };
 limits = { ${o.limits ?? ''} };
-upstreams = ( { name = "llm"; servers = ( ${servers} ); ${o.upstream ?? ''} } );
-routes = ( ${routes} );
-stacks = ( { name = "default"; auth = ${o.auth ?? apikey}; authz = ${o.authz ?? rbac};
-    ratelimit = ${o.ratelimit ?? '( )'}; filter = ${o.filter ?? '( )'}; audit = ( ${o.audit ?? audit} ); } );
+upstreams = ( { name = "llm"; servers = ( ${o.servers.map((s) => `"${s}"`).join(', ')} ); ${o.upstream ?? ''} } );
+stacks = (
+  { name = "default";
+    auth = ${list(o.auth ?? KEYS)};
+    authz = ${list(o.authz ?? RBAC)};
+    ratelimit = ( ${o.ratelimit ?? ''} );
+    filter = ( ${o.filter ?? ''} );
+    audit = ( ${o.audit ?? AUDIT} ); }${o.stacks ?? ''} );
+routes = ( { path = "/v1/"; api = "openai"; stack = "default"; upstream = "llm"; },
+  { path = "/"; api = "rest"; stack = "default"; upstream = "llm"; rules = ( ${o.rules ?? rules} ); }${o.routes ?? ''} );
 ${o.top ?? ''}
 `;
 }
 
-export class Gateway {
-  // options: see config(); keys: { name: [arguments of key create] }
-  static async start(t, o = {}) {
-    const g = new Gateway();
-    g.dir = folder(t);
-    g.modules = copyModules(path.join(g.dir, 'modules'));
-    g.conf = path.join(g.dir, 'merlon.conf');
-    g.log = path.join(g.dir, 'audit.log');
-    g.keysFile = path.join(g.dir, 'keys.jsonl');
-    g.port = await freePort();
-    g.adminPort = await freePort();
-    g.url = `http://127.0.0.1:${g.port}`;
-    fs.writeFileSync(g.keysFile, '', { mode: 0o600 });
-    g.keys = {};
-    for (const [name, args] of Object.entries(o.keys ?? {})) g.keys[name] = await g.key(name, ...args);
-    g.options = o;
-    g.write(o);
-    await g.spawn();
-    t.after(() => g.stop());
-    return g;
-  }
+export class Site {
+	constructor() {
+		this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'merlon-e2e-'));
+		this.ends = [];
+		this.keys = {};
+	}
+	file(name) {
+		return path.join(this.dir, name);
+	}
+	read(name) {
+		return fs.readFileSync(this.file(name), 'utf8');
+	}
+	write(name, text, mode = 0o600) {
+		fs.writeFileSync(this.file(name), text, { mode });
+		return this.file(name);
+	}
+	// Whole files only: a reader must not find half a configuration.
+	replace(name, text) {
+		fs.writeFileSync(this.file(`${name}.new`), text, { mode: 0o600 });
+		fs.renameSync(this.file(`${name}.new`), this.file(name));
+	}
+	onEnd(fn) {
+		this.ends.push(fn);
+	}
+	async end() {
+		const errors = [];
+		for (const fn of this.ends.reverse()) {
+			try {
+				await fn();
+			} catch (e) {
+				errors.push(e);
+			}
+		}
+		if (!process.env.MERLON_KEEP)
+			fs.rmSync(this.dir, { recursive: true, force: true });
+		if (errors.length > 0)
+			throw errors[0];
+	}
 
-  write(o) {
-    fs.writeFileSync(this.conf, config(this, o), { mode: 0o600 });
-  }
+	async key(name, ...args) {
+		const r = await ctl(['key', 'create', '--keys', this.file('keys.jsonl'), '--sub', name, ...args]);
+		assert.equal(r.code, 0, r.stderr);
+		this.keys[name] = r.stdout.trim();
+		return this.keys[name];
+	}
+	async usualKeys() {
+		await this.key('admin', '--role', 'admin', '--org', 'acme');
+		await this.key('alice', '--role', 'analyst', '--org', 'acme');
+		await this.key('bob', '--role', 'viewer', '--org', 'acme');
+	}
 
-  async key(sub, ...args) {
-    const r = await ctl('key', 'create', '--keys', this.keysFile, '--sub', sub, ...args);
-    assert.equal(r.code, 0, r.stderr);
-    return r.stdout.trim();
-  }
+	async demo(...args) {
+		const child = start(DEMO, ['-l', `${HOST}:0`, ...args]);
+		this.onEnd(async () => {
+			child.kill('SIGTERM');
+			const { code } = await child.ended;
+			assert.doesNotMatch(child.err.toString(), REPORT);
+			assert.equal(code, 0, 'the demo model ended badly');
+		});
+		const port = await until(() => /port (\d+)\n/.exec(child.out.toString())?.[1], 'the demo model');
+		this.upstream = Number(port);
+		return this.upstream;
+	}
+	// What the demo model has seen; asked directly, not through the gateway.
+	async seen() {
+		const r = await fetch(`http://${HOST}:${this.upstream}/demo/last`);
+		return r.json();
+	}
+	// A server of the test's own as upstream: what arrives on a connection is handed to serve(socket, bytes).
+	async server(onConnection) {
+		const sockets = new Set();
+		const server = net.createServer((s) => {
+			sockets.add(s);
+			s.on('error', () => {});
+			s.on('close', () => sockets.delete(s));
+			onConnection(s);
+		});
+		await new Promise((resolve) => server.listen(0, HOST, resolve));
+		this.onEnd(() => new Promise((resolve) => {
+			for (const s of sockets)
+				s.destroy();
+			server.close(resolve);
+		}));
+		this.upstream = server.address().port;
+		return this.upstream;
+	}
 
-  async spawn() {
-    this.child = spawn(path.join(build, 'merlond'), ['-c', this.conf, '-f', '-m', this.modules], {
-      env: { ...process.env, ...this.options.env },
-    });
-    this.out = collect(this.child);
-    this.exited = null;
-    this.out.exit.then((e) => (this.exited = e));
-    await until('merlond serves', async () => {
-      if (this.exited) throw new Error(`merlond ended: ${JSON.stringify(this.exited)}\n${this.out.stderr}`);
-      return (await this.ctl('status')).code === 0;
-    });
-  }
+	// Writes the configuration and starts merlond; `o` is what conf() takes.
+	async gateway(o = {}) {
+		this.o = { port: await freePort(), admin: await freePort(), servers: [`${HOST}:${this.upstream}`], ...o };
+		this.port = this.o.port;
+		this.write('merlon.conf', conf(this.o));
+		await this.launch(o);
+		return this;
+	}
+	async launch({ env, modules } = {}) {
+		const child = start(MERLOND, ['-c', this.file('merlon.conf'), '-f', '-m', modules ?? MODULES], { env });
+		this.merlond = child;
+		this.onEnd(() => this.stop(child));
+		await until(async () => {
+			assert.ok(!child.over, `merlond did not start: ${child.err}\n${this.read('merlon.conf')}`);
+			return (await this.admin('/readyz').catch(() => null))?.status === 200;
+		}, 'merlond to serve');
+		return child;
+	}
+	// Ends merlond as an operator does, and wants it to have been well until then.
+	async stop(child = this.merlond) {
+		if (!child.over)
+			child.kill('SIGTERM');
+		await this.assertEnd(child);
+	}
+	async assertEnd(child = this.merlond) {
+		const { code, signal } = await child.ended;
+		const log = child.err.toString();
+		assert.doesNotMatch(log, REPORT, log);
+		assert.equal(signal, null, `merlond ended by ${signal}: ${log}`);
+		assert.equal(code, 0, `merlond ended with ${code}: ${log}`);
+	}
+	log() {
+		return this.merlond.err.toString();
+	}
+	admin(p) {
+		return fetch(`http://${HOST}:${this.o.admin}${p}`);
+	}
+	ctl(...args) {
+		return ctl(['-c', this.file('merlon.conf'), '-m', MODULES, ...args]);
+	}
+	async status() {
+		const r = await this.ctl('status', '--json');
+		assert.equal(r.code, 0, r.stderr);
+		return JSON.parse(r.stdout);
+	}
+	reconfigure(o) {
+		this.o = { ...this.o, ...o };
+		this.replace('merlon.conf', conf(this.o));
+	}
+	async reload(o) {
+		if (o)
+			this.reconfigure(o);
+		return this.ctl('reload');
+	}
 
-  ctl(...args) {
-    return ctl('-c', this.conf, ...args);
-  }
+	get base() {
+		return `http://${HOST}:${this.port}`;
+	}
+	bearer(name) {
+		return { authorization: `Bearer ${this.keys[name]}` };
+	}
+	// One request over a connection of its own.
+	request(p, { method = 'GET', headers = {}, body, agent = false } = {}) {
+		return new Promise((resolve, reject) => {
+			const req = http.request({ host: HOST, port: this.port, path: p, method, headers, agent }, (res) => {
+				const parts = [];
+				res.on('data', (d) => parts.push(d));
+				res.on('error', reject);
+				res.on('end', () => {
+					const text = Buffer.concat(parts).toString();
+					resolve({ status: res.statusCode, headers: res.headers, text,
+						json: () => JSON.parse(text) });
+				});
+			});
+			req.on('error', reject);
+			req.end(body);
+		});
+	}
+	chat(name, { model = 'demo-model', headers = {}, stream = false, agent, more = {} } = {}) {
+		const body = JSON.stringify({ model, stream, messages: [{ role: 'user', content: 'hello' }], ...more });
+		return this.request('/v1/chat/completions', { method: 'POST', agent, body,
+			headers: { ...(name ? this.bearer(name) : {}), 'content-type': 'application/json',
+				'content-length': Buffer.byteLength(body), ...headers } });
+	}
+	raw(bytes, options) {
+		return raw(this.port, bytes, options);
+	}
 
-  async status() {
-    return JSON.parse((await this.ctl('--json', 'status')).stdout);
-  }
-
-  // Ends it, and wants that nothing was wrong with it.
-  async stop() {
-    if (!this.stopped && !this.exited) {
-      this.child.kill('SIGTERM');
-      const kill = setTimeout(() => this.child.kill('SIGKILL'), 15000);
-      this.exited = await this.out.exit;
-      clearTimeout(kill);
-      assert.deepEqual(this.exited, { code: 0, signal: null }, this.out.stderr);
-    }
-    this.stopped = true;
-    assert.doesNotMatch(this.out.stderr, /Sanitizer|runtime error/);
-  }
-
-  auditText() {
-    return fs.existsSync(this.log) ? fs.readFileSync(this.log, 'latin1') : '';
-  }
-
-  // Waits for n records; there must not be more.
-  async records(n) {
-    await until(`${n} audit records`, () => this.auditText().split('\n').length - 1 >= n);
-    const lines = this.auditText().split('\n');
-    assert.equal(lines.pop(), '');
-    assert.equal(lines.length, n);
-    return lines.map((l) => JSON.parse(l));
-  }
-
-  async verify(...args) {
-    return ctl('audit', 'verify', ...args, this.log);
-  }
-
-  post(pathname, body, headers = {}) {
-    return fetch(this.url + pathname, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
-    });
-  }
+	records(name = 'audit.log') {
+		if (!fs.existsSync(this.file(name)))
+			return [];
+		return this.read(name).split('\n').slice(0, -1).map((text) => JSON.parse(text));
+	}
+	async awaitRecords(n, name) {
+		await until(() => this.records(name).length >= n, `${n} records`);
+		const all = this.records(name);
+		assert.equal(all.length, n, 'more records than requests');
+		return all;
+	}
+	async record(id) {
+		return until(() => this.records().find((r) => r.request_id === id), `the record of ${id}`);
+	}
+	async assertChain(...files) {
+		const names = (files.length ? files : ['audit.log']).map((f) => this.file(f));
+		const r = await ctl(['audit', 'verify', ...names]);
+		assert.equal(r.code, 0, r.stdout + r.stderr);
+	}
 }
 
-// Sends bytes as they are and gathers what comes back until the peer closes or `enough` says so.
-export function raw(port, bytes, { enough = () => false, end = false } = {}) {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const s = net.connect(port, '127.0.0.1');
-    const done = () => {
-      s.destroy();
-      resolve(text);
-    };
-    s.setTimeout(30000, () => reject(new Error(`no answer to ${JSON.stringify(String(bytes).slice(0, 200))}`)));
-    s.on('data', (d) => {
-      text += d.toString('latin1');
-      if (enough(text)) done();
-    });
-    s.on('end', done);
-    s.on('error', done);
-    s.on('connect', () => (end ? s.end(bytes) : s.write(bytes)));
-  });
+export function site(t) {
+	const s = new Site();
+	t.after(() => s.end());
+	return s;
 }
 
-// The whole of one answer with a Content-Length.
-export function whole(text) {
-  const i = text.indexOf('\r\n\r\n');
-  if (i < 0) return false;
-  const n = text.slice(0, i).match(/content-length: (\d+)/i);
-  return n ? text.length >= i + 4 + Number(n[1]) : false;
+// Sends bytes as they are and gives all that comes back until the server closes; `pieces` sends several
+// writes. Our side is left open, since a client that closes has aborted.
+export function raw(port, bytes, { end = false } = {}) {
+	return new Promise((resolve) => {
+		const got = [];
+		const socket = net.connect(port, HOST, () => {
+			for (const piece of [bytes].flat())
+				socket.write(piece);
+			if (end)
+				socket.end();
+		});
+		socket.setNoDelay(true);
+		socket.on('data', (d) => got.push(d));
+		socket.on('error', () => {});
+		socket.on('close', () => resolve(Buffer.concat(got)));
+	});
 }
+
+export const statusOf = (bytes) => Number(/^HTTP\/1\.1 (\d{3}) /.exec(bytes.toString('latin1'))?.[1] ?? 0);
