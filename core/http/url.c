@@ -117,6 +117,8 @@ static struct str path_rewrite(struct str path, struct arena *a)
 	return (struct str){out, n};
 }
 
+/* No rule looks into a query, so escapes in it may stand for structure, but not for the end of a
+ * C string. */
 static const char *query_fault(struct str query)
 {
 	for (size_t i = 0; i < query.n; i++) {
@@ -126,8 +128,13 @@ static const char *query_fault(struct str query)
 			return "byte not allowed in target";
 		if (c == '#')
 			return "fragment in target";
-		if (c == '%' && escape_at(query, i) < 0)
+		if (c == '\\')
+			return "backslash in target";
+		int byte = c == '%' ? escape_at(query, i) : c;
+		if (byte < 0)
 			return "malformed escape in target";
+		if (byte == 0)
+			return "escaped NUL in target";
 	}
 	return NULL;
 }
