@@ -8,9 +8,14 @@
 #include "http/headers.h"
 
 #define ALLOW_MAX 128
+#define ANY_METHOD "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
+/* Never one that would make a tunnel of the connection, or show the client what was added for the
+ * upstream. */
 static bool method_fits(const struct conf_rule *rule, const struct http_head *h)
 {
+	if (h->method == HTTP_CONNECT || h->method == HTTP_TRACE)
+		return false;
 	if (rule->method.n == 0 || str_eq(rule->method, h->method_text))
 		return true;
 	return h->method == HTTP_HEAD && str_eq(rule->method, STR("GET"));
@@ -33,6 +38,10 @@ static const char *allow_of(const struct api_call *c, struct str path)
 			        str_glob(c->route->rules[k].path, path);
 		if (seen || !str_glob(rule->path, path))
 			continue;
+		if (rule->method.n == 0) {
+			buf_deinit(&b);
+			return ANY_METHOD;
+		}
 		r = buf_addf(&b, "%s%.*s", b.n ? ", " : "", STR_FMT(rule->method));
 		if (!r && str_eq(rule->method, STR("GET")))
 			r = buf_adds(&b, STR(", HEAD"));

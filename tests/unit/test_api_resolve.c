@@ -244,6 +244,16 @@ static void rest_rules(void)
 	CU_ASSERT(is(str_of(allow), "PUT, GET, HEAD"));
 }
 
+/* A rule for any method means any that asks for an answer. */
+static void rest_tunnels_nothing(void)
+{
+	CU_ASSERT_EQUAL(ask(&rest, "OPTIONS", "/anything", ""), 0);
+	CU_ASSERT_EQUAL(ask(&rest, "CONNECT", "/anything", ""), 405);
+	CU_ASSERT(is(str_of(allow), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+	CU_ASSERT_EQUAL(ask(&rest, "TRACE", "/anything", ""), 405);
+	CU_ASSERT_EQUAL(ask(&rest, "TRACE", "/other", ""), 404);
+}
+
 static void rest_header(void)
 {
 	CU_ASSERT_EQUAL(ask(&rest, "POST", "/h", "x-model: m1\r\n"), 0);
@@ -278,4 +288,5 @@ static void unknown_api(void)
 }
 
 UNIT_MAIN("api resolve", UNIT(openai_table), UNIT(openai_other_prefixes), UNIT(media_types),
-          UNIT(rest_rules), UNIT(rest_header), UNIT(rest_body), UNIT(unknown_api))
+          UNIT(rest_rules), UNIT(rest_tunnels_nothing), UNIT(rest_header), UNIT(rest_body),
+          UNIT(unknown_api))
