@@ -12,6 +12,7 @@
 #include "conf/addr.h"
 
 #define SEGMENT_MAX 32
+#define BODY_NAMES_MAX 3 /* what the scan of bodies can follow */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static bool one_of(struct str s, const char *const *words, size_t n)
@@ -77,6 +78,18 @@ void conf_check_header(const struct conf_header *h, const struct conf_node *n, s
 }
 
 /* ---- rules of api rest ---- */
+/* "a.b" names b in the object a. */
+static bool names_key(struct str path)
+{
+	unsigned names = 0;
+	while (path.p) {
+		if (str_split(&path, '.').n == 0)
+			return false;
+		names++;
+	}
+	return names <= BODY_NAMES_MAX;
+}
+
 static void split_model(struct conf_rule *r, const struct conf_node *at, struct conf_diag *d)
 {
 	uint64_t segment;
@@ -100,9 +113,25 @@ static void split_model(struct conf_rule *r, const struct conf_node *at, struct 
 	} else if (str_starts(m, STR("body:"))) {
 		r->model_from = FROM_BODY;
 		r->model = (struct str){m.p + 5, m.n - 5};
-		if (r->model.n == 0)
+		if (!names_key(r->model))
 			conf_error(d, at, "\"%.*s\" does not name a key of the body", STR_FMT(m));
 	}
+}
+
+static void check_method(const struct conf_rule *r, const struct conf_node *at, struct conf_diag *d)
+{
+	static const char *const methods[] = {"GET",   "HEAD",   "POST",   "PUT",
+	                                      "PATCH", "DELETE", "OPTIONS"};
+	if (r->method.n == 0 || one_of(r->method, methods, COUNT(methods)))
+		return;
+	for (size_t i = 0; i < r->method.n; i++) {
+		if (r->method.p[i] >= 'a' && r->method.p[i] <= 'z') {
+			conf_error(d, at, "method \"%.*s\" must be in capitals",
+			           STR_FMT(r->method));
+			return;
+		}
+	}
+	unknown_word(d, at, "method", r->method, methods, COUNT(methods));
 }
 
 void conf_check_rule(void *rule, const struct conf_node *n, struct arena *a, struct conf_diag *d)
@@ -112,15 +141,7 @@ void conf_check_rule(void *rule, const struct conf_node *n, struct arena *a, str
 	struct conf_rule *r = rule;
 	(void)a;
 	r->node = n;
-	if (r->method.n > 0 && !addr_is_token(r->method))
-		conf_error(d, key_of(n, "method"), "\"%.*s\" is not a method", STR_FMT(r->method));
-	for (size_t i = 0; i < r->method.n; i++) {
-		if (r->method.p[i] >= 'a' && r->method.p[i] <= 'z') {
-			conf_error(d, key_of(n, "method"), "method \"%.*s\" must be in capitals",
-			           STR_FMT(r->method));
-			break;
-		}
-	}
+	check_method(r, key_of(n, "method"), d);
 	if (r->path.n > 0 && r->path.p[0] != '/' && r->path.p[0] != '*')
 		conf_error(d, key_of(n, "path"), "path \"%.*s\" must begin with \"/\"",
 		           STR_FMT(r->path));

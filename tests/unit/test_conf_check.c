@@ -200,6 +200,14 @@ static void rules_are_checked(void)
 	     "m:6: \"header:a b\" does not name a header\n"},
 	    {WITH_RULE("path = \"/p\"; action = \"read\"; model = \"body:\";"),
 	     "m:6: \"body:\" does not name a key of the body\n"},
+	    {WITH_RULE("path = \"/p\"; action = \"read\"; model = \"body:a..b\";"),
+	     "m:6: \"body:a..b\" does not name a key of the body\n"},
+	    {WITH_RULE("path = \"/p\"; action = \"read\"; model = \"body:a.b.c.d\";"),
+	     "m:6: \"body:a.b.c.d\" does not name a key of the body\n"},
+	    {WITH_RULE("path = \"/p\"; action = \"read\"; method = \"PST\";"),
+	     "m:6: unknown method \"PST\", did you mean \"POST\"?\n"},
+	    {WITH_RULE("path = \"/p\"; action = \"read\"; method = \"CONNECT\";"),
+	     "m:6: unknown method \"CONNECT\"\n"},
 	    {WITH_RULE("action = \"read\";"), "m:5: routes.rules needs the key \"path\"\n"},
 	};
 	EXPECT(table, false);
