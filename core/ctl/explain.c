@@ -96,16 +96,21 @@ static int add_decisions(struct buf *b, merlon_tx *tx)
 	return r ? r : buf_adds(b, STR("]"));
 }
 
+static int add_verdict(struct buf *b, merlon_tx *tx)
+{
+	unsigned status = tx->refusal.status;
+	struct str reason = tx->reason.p ? tx->reason : tx->refusal.message;
+	int r = buf_addf(b, "{\"allowed\":%s,\"status\":", status ? "false" : "true");
+	if (!r)
+		r = status ? buf_addf(b, "%u", status) : buf_adds(b, STR("null"));
+	return r ? r : add_field(b, "reason", status ? reason : STR_NONE);
+}
+
 static int print_json(merlon_tx *tx)
 {
 	struct buf b;
 	buf_init(&b, JSON_MAX);
-	unsigned status = tx->refusal.status;
-	struct str reason = tx->reason.p ? tx->reason : tx->refusal.message;
-	int r = buf_addf(&b, "{\"allowed\":%s,\"status\":", status ? "false" : "true");
-	if (!r)
-		r = status ? buf_addf(&b, "%u", status) : buf_adds(&b, STR("null"));
-	r = r ? r : add_field(&b, "reason", status ? reason : STR_NONE);
+	int r = add_verdict(&b, tx);
 	r = r ? r : add_field(&b, "route", tx->route->conf ? tx->route->conf->name : STR_NONE);
 	r = r ? r : add_field(&b, "stack", tx->stack ? tx->stack->name : STR_NONE);
 	r = r ? r : add_field(&b, "action", tx->call.action);

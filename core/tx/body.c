@@ -128,9 +128,11 @@ static enum step_result body_piece(merlon_tx *tx, bool *more)
 		stream_skip(s, used);
 		if (br == HTTP_BODY_DONE)
 			return body_end(tx);
-		return tx->c->eof ? body_refuse(tx, 400, "malformed_request",
-		                                "the request's body is not whole")
-		                  : STEP_NEXT;
+		/* Without half_close this client has gone, and conn.c says so. */
+		if (tx->c->eof && tx->c->half_close)
+			return body_refuse(tx, 400, "malformed_request",
+			                   "the request's body is not whole");
+		return STEP_NEXT;
 	}
 	size_t before = (size_t)(data.p - in.p);
 	stream_skip(s, before);

@@ -84,6 +84,17 @@ static void edit_apply(merlon_tx *tx, struct body_path *p)
 	slice_unref(chunk);
 }
 
+static enum step_result filter_refuse(merlon_tx *tx, const struct stack_line *l, int32_t code)
+{
+	const struct verdict v = {
+	    .code = code,
+	    .status = code == MERLON_REPLY ? 0 : status_of(code),
+	    .by = l,
+	};
+	enum step_result r = group_refuse(tx, G_FILTER, v);
+	return tx->head_sent ? STEP_ABORT : r;
+}
+
 /* The filter at p->at has answered for p->chunk: apply its edit and hand the chunk on. */
 static enum step_result filter_answered(merlon_tx *tx, struct body_path *p, int32_t code)
 {
@@ -94,11 +105,7 @@ static enum step_result filter_answered(merlon_tx *tx, struct body_path *p, int3
 	if (!pass) {
 		filter_note(tx, f->line, code);
 		if (!f->shadow && f->line->action[code] != ACT_IGNORE)
-			return group_refuse(
-			    tx, G_FILTER,
-			    (struct verdict){.code = code,
-			                     .status = code == MERLON_REPLY ? 0 : status_of(code),
-			                     .by = f->line});
+			return filter_refuse(tx, f->line, code);
 	}
 	/* A reply without REPLY, or one that is ignored. */
 	if (tx->refusal.own)
@@ -170,6 +177,23 @@ static enum step_result filter_chunk(merlon_tx *tx, struct body_path *p, int dir
 	return STEP_NEXT;
 }
 
+static enum step_result filter_on(merlon_tx *tx, struct body_path *p, int dir)
+{
+	enum step_result r = filter_chunk(tx, p, dir);
+	if (r == STEP_NEXT && p->chunk_end)
+		p->done = true;
+	return r;
+}
+
+/* The suspended filter has answered. */
+static enum step_result filter_resumed(merlon_tx *tx, struct body_path *p, int dir)
+{
+	tx->resumed_set = false;
+	p->waiting = false;
+	enum step_result r = filter_answered(tx, p, tx->resumed);
+	return r == STEP_NEXT ? filter_on(tx, p, dir) : r;
+}
+
 enum step_result filter_pump(merlon_tx *tx, int dir)
 {
 	struct body_path *p = path_of(tx, dir);
@@ -179,25 +203,16 @@ enum step_result filter_pump(merlon_tx *tx, int dir)
 		p->done = p->ended;
 		return STEP_NEXT;
 	}
-	if (p->waiting) {
-		if (!tx->resumed_set)
-			return STEP_WAIT;
-		tx->resumed_set = false;
-		p->waiting = false;
-		r = filter_answered(tx, p, tx->resumed);
-		if (r == STEP_NEXT)
-			r = filter_chunk(tx, p, dir);
-		if (r == STEP_NEXT && p->chunk_end)
-			p->done = true;
-	}
+	if (p->waiting && !tx->resumed_set)
+		return STEP_WAIT;
+	if (p->waiting)
+		r = filter_resumed(tx, p, dir);
 	/* One suspension a tx: while another hook waits, this direction rests. */
 	while (r == STEP_NEXT && !p->done && !tx_suspended(tx) && (p->in.count > 0 || p->ended)) {
 		p->chunk = p->in.count > 0 ? chain_shift(&p->in) : (struct slice){NULL, "", 0};
 		p->chunk_end = p->ended && p->in.count == 0;
 		p->at = 0;
-		r = filter_chunk(tx, p, dir);
-		if (r == STEP_NEXT && p->chunk_end)
-			p->done = true;
+		r = filter_on(tx, p, dir);
 	}
 	return r;
 }

@@ -204,12 +204,14 @@ static void out_forwarded(merlon_tx *tx, struct http_out *o)
 	const struct http_field *host = fhost ? fhost : http_first(h, HTTP_F_HOST);
 	struct str xff = from_proxy ? said_before(tx, is_xff) : STR("");
 	struct str fwd = from_proxy ? said_before(tx, is_forwarded) : STR("");
-	http_out_fieldf(o, "X-Forwarded-For", "%.*s%s", STR_FMT(xff), tx->c->peer);
+	const struct str hops[] = {xff, str_of(tx->c->peer)};
+	http_out_joined(o, STR("X-Forwarded-For"), hops, 2);
 	http_out_field(o, STR("X-Forwarded-Proto"), proto ? proto->value : STR("http"));
 	if (host && host->value.n)
 		http_out_field(o, STR("X-Forwarded-Host"), host->value);
-	http_out_fieldf(o, "Forwarded", "%.*sfor=%.*s;proto=http", STR_FMT(fwd),
-	                STR_FMT(forwarded_node(tx)));
+	struct str node = forwarded_node(tx);
+	const struct str all[] = {fwd, STR("for="), node, STR(";proto=http")};
+	http_out_joined(o, STR("Forwarded"), all, 4);
 }
 
 /* Fields that the upstream's configuration or a module's edit sets are not the client's to set. */

@@ -160,11 +160,10 @@ enum step_result group_refuse(merlon_tx *tx, enum conf_group g, struct verdict v
 	tx->verdict = verdict;
 	const struct verdict *v = &tx->verdict;
 	const struct decision *d = deciding(tx, g);
-	enum step_result r = tx->head_sent ? STEP_ABORT : STEP_REFUSE;
 	tx->reason = reason_text(tx, g, d);
 	if (v->code == MERLON_REPLY) {
 		tx->end = reply_end(tx->refusal.status);
-		return r;
+		return STEP_REFUSE;
 	}
 	const struct code_words *w = code_words(v->code, g);
 	tx->refusal = (struct refusal){
@@ -181,7 +180,7 @@ enum step_result group_refuse(merlon_tx *tx, enum conf_group g, struct verdict v
 	if (v->status == 503 && tx->refusal.retry_after_s == 0)
 		tx->refusal.retry_after_s = 1;
 	tx->end = v->status == 503 ? MERLON_END_ERROR : w->end;
-	return r;
+	return STEP_REFUSE;
 }
 
 enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_ops *ops,

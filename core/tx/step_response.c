@@ -19,22 +19,28 @@ static enum step_result response_fault(merlon_tx *tx)
 	                 "the model server's answer broke off", MERLON_END_ERROR);
 }
 
-enum step_result step_response(merlon_tx *tx)
+static enum step_result response_relay(merlon_tx *tx)
 {
 	enum step_result r = STEP_NEXT;
-	if (!tx->body_sent && tx->ex)
-		r = upstream_pump(tx);
-	if (r != STEP_NEXT)
-		return r;
-	if (tx->charged)
-		body_charge(tx);
 	/* What came before the break still goes out: the client of a stream has a use for it. */
 	if (!tx->head_sent && !(tx->response_broken && tx->down.in.count == 0))
 		r = relay_head(tx);
 	if (r == STEP_NEXT && tx->head_sent)
 		r = relay_body(tx);
 	relay_pressure(tx);
-	if (r == STEP_REFUSE || r == STEP_ABORT || (r == STEP_WAIT && !tx->response_broken))
+	return r == STEP_WAIT && tx->response_broken ? STEP_NEXT : r;
+}
+
+enum step_result step_response(merlon_tx *tx)
+{
+	enum step_result r = STEP_NEXT;
+	if (!tx->body_sent && tx->ex)
+		r = upstream_pump(tx);
+	if (r == STEP_NEXT && tx->charged)
+		body_charge(tx);
+	if (r == STEP_NEXT)
+		r = response_relay(tx);
+	if (r != STEP_NEXT)
 		return r;
 	if (tx->response_broken)
 		return response_fault(tx);

@@ -239,7 +239,7 @@ void body_path_deinit(struct body_path *p);
 /* Walks a group; the same for auth, authz, ratelimit, filter. (group.c) */
 enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_ops *ops,
                             bool reverse);
-/* A line refused outside of a walk. STEP_REFUSE, or STEP_ABORT where the head has left. */
+/* Makes the verdict the tx's refusal. Answers STEP_REFUSE. */
 enum step_result group_refuse(merlon_tx *tx, enum conf_group g, struct verdict v);
 extern const struct run_ops check_ops;
 void group_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code);
