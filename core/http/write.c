@@ -111,6 +111,26 @@ void http_out_field(struct http_out *o, struct str name, struct str value)
 	line(o, name, value);
 }
 
+void http_out_joined(struct http_out *o, struct str name, const struct str *parts, unsigned n)
+{
+	size_t total = name.n + LINE_EXTRA;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (o->r == 0 && !is_text(parts[i]))
+			o->r = err_origin(-EINVAL);
+		total += parts[i].n;
+	}
+	if (o->r == 0 && !http_is_token(name))
+		o->r = err_origin(-EINVAL);
+	char *to = room(o, total);
+	if (!to)
+		return;
+	to = put(put(to, name), STR(": "));
+	for (unsigned i = 0; i < n; i++)
+		to = put(to, parts[i]);
+	o->b->n = (size_t)(put(to, STR("\r\n")) - o->b->p);
+}
+
 void http_out_fieldf(struct http_out *o, const char *name, const char *fmt, ...)
 {
 	_cleanup_(xfreep) char *heap = NULL;

@@ -253,6 +253,31 @@ static void heads_are_written(void)
 	buf_deinit(&b);
 }
 
+static void parts_make_one_value(void)
+{
+	const struct str parts[] = {STR(""), STR("for="), STR("a"), STR(";proto=http")};
+	const struct str bad[] = {STR("a"), STR("\r\nB: c")};
+	struct buf b;
+	struct http_out o = {.b = &b};
+
+	buf_init(&b, 40);
+	http_out_joined(&o, STR("F"), parts, 4);
+	CU_ASSERT_EQUAL(o.r, 0);
+	CU_ASSERT_TRUE(str_eq(buf_str(&b), STR("F: for=a;proto=http\r\n")));
+	/* There is room for 40 bytes. */
+	http_out_joined(&o, STR("F"), parts, 4);
+	CU_ASSERT_NOT_EQUAL(o.r, 0);
+	CU_ASSERT_EQUAL(b.n, 21);
+	o.r = 0;
+	http_out_joined(&o, STR("F"), bad, 2);
+	CU_ASSERT_EQUAL(o.r, -EINVAL);
+	o.r = 0;
+	http_out_joined(&o, STR("F G"), parts, 1);
+	CU_ASSERT_EQUAL(o.r, -EINVAL);
+	CU_ASSERT_EQUAL(b.n, 21);
+	buf_deinit(&b);
+}
+
 static void long_formatted_values_are_whole(void)
 {
 	struct buf b;
@@ -343,6 +368,7 @@ UNIT_MAIN("http_fields", UNIT(names_have_ids_in_any_case),
           UNIT(requests_lose_hop_by_hop_identity_and_credentials),
           UNIT(responses_lose_hop_by_hop_only), UNIT(connection_is_obeyed_wherever_it_stands),
           UNIT(find_counts_what_is_not_dropped), UNIT(lists_are_cut_at_commas),
-          UNIT(tokens_and_values), UNIT(heads_are_written), UNIT(long_formatted_values_are_whole),
-          UNIT(no_field_begins_a_line_of_its_own), UNIT(no_target_begins_a_line_of_its_own),
-          UNIT(ceiling_of_the_buffer_travels_up), UNIT(reasons_are_known))
+          UNIT(tokens_and_values), UNIT(heads_are_written), UNIT(parts_make_one_value),
+          UNIT(long_formatted_values_are_whole), UNIT(no_field_begins_a_line_of_its_own),
+          UNIT(no_target_begins_a_line_of_its_own), UNIT(ceiling_of_the_buffer_travels_up),
+          UNIT(reasons_are_known))
