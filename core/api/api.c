@@ -76,6 +76,23 @@ static bool media_type_json(struct str content_type)
 	return type.n > 5 && str_ieq((struct str){type.p + type.n - 5, 5}, STR("+json"));
 }
 
+/* JSON is UTF-8; in another charset the same bytes could name another model. */
+static bool charset_utf8(struct str content_type)
+{
+	while (content_type.p) {
+		struct str value = str_trim(str_split(&content_type, ';'));
+		struct str name = str_trim(str_split(&value, '='));
+
+		value = str_trim(value);
+		if (value.n > 2 && value.p[0] == '"' && value.p[value.n - 1] == '"')
+			value = (struct str){value.p + 1, value.n - 2};
+		if (str_ieq(name, STR("charset")) && !str_ieq(value, STR("utf-8")) &&
+		    !str_ieq(value, STR("utf8")))
+			return false;
+	}
+	return true;
+}
+
 /* A body that is decided on must be read here as the upstream reads it. */
 static int body_readable(const struct http_head *h, const char **why)
 {
@@ -86,6 +103,8 @@ static int body_readable(const struct http_head *h, const char **why)
 		return api_refuse(415, why, "more than one Content-Type");
 	if (type && !media_type_json(type->value))
 		return api_refuse(415, why, "the body must be application/json");
+	if (type && !charset_utf8(type->value))
+		return api_refuse(415, why, "the body must be UTF-8");
 	if (coding &&
 	    (http_find(h, STR("content-encoding"), 1) || !str_ieq(coding->value, STR("identity"))))
 		return api_refuse(415, why, "the body must not be coded");
