@@ -127,7 +127,8 @@ static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
 		val = &list;
 	if (val->type != k->type)
 		return MERLON_E_INVAL;
-	if (!as->id_write)
+	/* Another line's callback may come while this one's hook is suspended. */
+	if (!as->id_write || (as->line && as->line != by))
 		return 0;
 	if (as->id_fill) {
 		const struct attr *old = attrs_get(as, key);
@@ -184,6 +185,28 @@ void attrs_rollback(struct attrs *as, unsigned mark)
 {
 	while (as->n > mark)
 		as->bytes -= attr_size(&as->v[--as->n]);
+}
+
+void attrs_line_begin(struct attrs *as, const merlon_ctx *line)
+{
+	as->line_open = true;
+	as->line = line;
+	as->fill_mark = as->n;
+	as->id_write = as->id_fill = as->org_conflict = false;
+}
+
+void attrs_line_end(struct attrs *as)
+{
+	as->line_open = as->id_write = as->id_fill = as->org_conflict = false;
+	as->line = NULL;
+}
+
+void attrs_line_abandon(struct attrs *as)
+{
+	if (!as->line_open)
+		return;
+	attrs_rollback(as, as->fill_mark);
+	attrs_line_end(as);
 }
 
 void attrs_drop_identity(struct attrs *as, unsigned mark)

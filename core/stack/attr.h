@@ -27,11 +27,12 @@ struct attrs {
 	bool id_write;     /* id.* is taken (kept or dropped when the line has answered) */
 	bool id_fill;      /* identity = "add": only keys that are unset */
 	bool org_conflict; /* id_fill met a differing id.org */
-	unsigned fill_mark; /* id_fill: attributes before the line under way, which are kept */
+	unsigned fill_mark; /* attributes before the line under way; id_fill: these are kept */
+	bool line_open;     /* between attrs_line_begin() and attrs_line_end() */
+	const merlon_ctx *line; /* whose id.* are taken; NULL: anybody's */
 };
 void attrs_init(struct attrs *as, struct arena *a);
-/* The host's own writing: any key. 0 or MERLON_E_FULL. */
-/* The core's own; the key is not copied. */
+/* The host's own writing: any key, which is not copied. 0 or MERLON_E_FULL. */
 int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
 int attrs_set_str(struct attrs *as, struct str key, struct str value); /* empty p: nothing is set */
 /* A module's writing, under the rules of design §3 and module.h attr_set(). */
@@ -40,6 +41,11 @@ const struct attr *attrs_get(const struct attrs *as, struct str key); /* NULL: n
 struct str attrs_str(const struct attrs *as, struct str key);         /* empty unless a STR */
 unsigned attrs_mark(const struct attrs *as);
 void attrs_rollback(struct attrs *as, unsigned mark);
+/* Around a line's hook; what it may write of id.* is set in between. */
+void attrs_line_begin(struct attrs *as, const merlon_ctx *line);
+void attrs_line_end(struct attrs *as);
+/* The line under way will not answer any more: what it wrote goes, as if it had failed. */
+void attrs_line_abandon(struct attrs *as);
 void attrs_drop_identity(struct attrs *as, unsigned mark); /* id.* written since the mark go, the rest stays */
 
 static inline struct merlon_str to_merlon(struct str s)

@@ -114,16 +114,15 @@ static void line_begin(struct run *r, const struct stack_line *l)
 {
 	enum right right = identity_right(&r->f[r->depth], l);
 	r->line_mark = attrs_mark(r->attrs);
+	attrs_line_begin(r->attrs, l->ctx);
 	r->attrs->id_write = right != MAY_NOT;
 	r->attrs->id_fill = right == MAY_FILL;
-	r->attrs->fill_mark = r->line_mark;
-	r->attrs->org_conflict = false;
 }
 
 static int32_t line_end(struct run *r, int32_t code)
 {
 	bool conflict = r->attrs->org_conflict;
-	r->attrs->id_write = r->attrs->id_fill = r->attrs->org_conflict = false;
+	attrs_line_end(r->attrs);
 	if (code <= 0 || code > MERLON_CODE_MAX)
 		return MERLON_ERROR;
 	return code == MERLON_OK && conflict ? MERLON_DENIED : code;

@@ -168,6 +168,9 @@ void suspend_cancel(merlon_tx *tx, uint32_t reason)
 	suspension_end(b);
 	b->susp.ctx = NULL;
 	hook_cancel(ctx, tx, token, reason);
+	/* An identity that it had begun to write was never confirmed: nobody may read it, the audit
+	 * record least of all. */
+	attrs_line_abandon(&b->attrs);
 }
 
 void suspend_enter(merlon_tx *tx, struct merlon_ctx *ctx, bool may)

@@ -527,6 +527,33 @@ static void the_end_of_the_tx_cancels(void)
 	CU_ASSERT_EQUAL(T.f.cancelled, 1);
 }
 
+/* What a grantor has written before it waits for a confirmation must not stay when nobody waits for
+ * that any more: the audit record would name who was never proved. */
+static void an_unconfirmed_identity_goes_with_the_tx(void)
+{
+	static const struct merlon_val alice = {.type = MERLON_VAL_STR, .u.str = {"alice", 5}};
+	struct merlon_ctx other = {.m = &module};
+	struct attrs *as = &T.f.base.attrs;
+	uint64_t token = 0;
+
+	set_up(0);
+	attrs_set_str(as, STR("net.source"), STR("127.0.0.1"));
+	attrs_line_begin(as, T.ctx);
+	as->id_write = true;
+	CU_ASSERT_EQUAL(host_attr_set(T.ctx, T.tx, (struct merlon_str){"id.sub", 6}, &alice), 0);
+	CU_ASSERT_EQUAL(hook(3600000, &token, NULL), MERLON_PENDING);
+	/* A callback of another line, while this one waits. */
+	CU_ASSERT_EQUAL(host_attr_set(&other, T.tx, (struct merlon_str){"id.org", 6}, &alice), 0);
+	CU_ASSERT_PTR_NULL(attrs_get(as, STR("id.org")));
+	CU_ASSERT_PTR_NOT_NULL(attrs_get(as, STR("id.sub")));
+	ledger_tx_cancel(T.tx, MERLON_CANCEL_CLIENT);
+	CU_ASSERT_PTR_NULL(attrs_get(as, STR("id.sub")));
+	CU_ASSERT_PTR_NOT_NULL(attrs_get(as, STR("net.source")));
+	CU_ASSERT_EQUAL(host_attr_set(T.ctx, T.tx, (struct merlon_str){"id.sub", 6}, &alice), 0);
+	CU_ASSERT_PTR_NULL(attrs_get(as, STR("id.sub"))); /* nobody's turn */
+	tear_down();
+}
+
 static void a_hook_that_contradicts_itself_failed(void)
 {
 	uint64_t token = 0;
@@ -737,7 +764,7 @@ UNIT_MAIN("stack_ledger", UNIT(a_timer_fires_once), UNIT(a_cancelled_timer_does_
           UNIT(a_cancelled_job_is_never_done), UNIT(no_pool_and_a_full_one_are_told),
           UNIT(an_early_answer_waits_for_the_hook), UNIT(the_first_answer_counts),
           UNIT(a_late_answer_is_not_the_next_ones), UNIT(a_thread_may_answer), UNIT(time_runs_out),
-          UNIT(the_end_of_the_tx_cancels), UNIT(a_hook_that_contradicts_itself_failed),
-          UNIT(an_answer_that_is_none_is_an_error), UNIT(unknown_tokens_are_counted_and_dropped),
-          UNIT(four_threads_answer_each_tx_once), UNIT(a_shared_object_lives_as_long_as_a_holder),
-          UNIT(threads_build_one_object))
+          UNIT(the_end_of_the_tx_cancels), UNIT(an_unconfirmed_identity_goes_with_the_tx),
+          UNIT(a_hook_that_contradicts_itself_failed), UNIT(an_answer_that_is_none_is_an_error),
+          UNIT(unknown_tokens_are_counted_and_dropped), UNIT(four_threads_answer_each_tx_once),
+          UNIT(a_shared_object_lives_as_long_as_a_holder), UNIT(threads_build_one_object))
