@@ -61,6 +61,7 @@ enum zone_state { PENDING, CURRENT, DETACHED };
 struct merlon_zone {
 	struct list node;
 	char *name;
+	char *module;
 	char *signature;
 	size_t signature_len;
 	enum zone_state state;
@@ -286,13 +287,16 @@ int32_t host_zone_update(merlon_zone *zone, merlon_tx *tx, struct merlon_str key
                          void *arg)
 {
 	struct str k = from_merlon(key);
-	uint8_t sum[SHA256_LEN];
+	/* Longer than any key that is taken as it is, so that none of those can be made to look
+	 * like the sum of another. */
+	uint8_t sum[ZONE_KEY_MAX + 1];
 	struct shard *s;
 	uint64_t hash;
 
 	if (!zone || !fn)
 		return MERLON_E_INVAL;
 	if (k.n > ZONE_KEY_MAX) {
+		memset(sum, 0, sizeof(sum));
 		sha256(k, sum);
 		k = (struct str){(const char *)sum, sizeof(sum)};
 	}
@@ -310,19 +314,28 @@ int32_t host_zone_update(merlon_zone *zone, merlon_tx *tx, struct merlon_str key
 }
 
 /* ---- life ---- */
-static struct merlon_zone *zone_new(const char *name, struct str signature, uint32_t rec_size,
-                                    uint64_t max_records)
+/* What a line wants of its zone. */
+struct want {
+	const char *name;
+	const char *module; /* records of another one mean something else */
+	struct str signature;
+	uint32_t rec_size;
+	uint64_t max_records;
+};
+
+static struct merlon_zone *zone_new(const struct want *w)
 {
 	struct merlon_zone *z = xcalloc(1, sizeof(*z));
 	pthread_mutexattr_t attr;
 
-	z->name = xstrdup(name);
-	z->signature = str_dup(signature);
-	z->signature_len = signature.n;
-	z->rec_size = rec_size;
-	z->entry_size = (uint32_t)(sizeof(struct entry) + ((rec_size + 15) & ~UINT32_C(15)));
-	z->slab_entries = rec_size <= 256 ? 32 : 4;
-	atomic_store(&z->max_records, max_records);
+	z->name = xstrdup(w->name);
+	z->module = xstrdup(w->module);
+	z->signature = str_dup(w->signature);
+	z->signature_len = w->signature.n;
+	z->rec_size = w->rec_size;
+	z->entry_size = (uint32_t)(sizeof(struct entry) + ((w->rec_size + 15) & ~UINT32_C(15)));
+	z->slab_entries = w->rec_size <= 256 ? 32 : 4;
+	atomic_store(&z->max_records, w->max_records);
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
 	for (unsigned i = 0; i < ZONE_SHARDS; i++)
@@ -361,6 +374,7 @@ void zone_close(merlon_zone *zone)
 	for (unsigned i = 0; i < ZONE_SHARDS; i++)
 		shard_free(zone, &zone->shards[i]);
 	free(zone->signature);
+	free(zone->module);
 	free(zone->name);
 	free(zone);
 }
@@ -383,7 +397,8 @@ static struct merlon_zone *zone_find(const char *name, enum zone_state state)
 	return NULL;
 }
 
-/* A shadow line counts for itself, whatever zone it names: it must not use up what others share. */
+/* A shadow line counts for itself, whatever zone it names: it must not use up what others share,
+ * nor what the same line counts where it is no shadow, in the generation before. */
 static char *zone_name(const merlon_ctx *ctx, const merlon_cfg *cfg)
 {
 	struct merlon_val v;
@@ -391,14 +406,14 @@ static char *zone_name(const merlon_ctx *ctx, const merlon_cfg *cfg)
 	if (cfg && !ctx->line->shadow && host_cfg_get(cfg, "zone", &v) == 0 &&
 	    v.type == MERLON_VAL_STR && v.u.str.len > 0)
 		return xasprintf("shared:%.*s", STR_FMT(from_merlon(v.u.str)));
-	return xasprintf("%.*s/%s/%.*s", STR_FMT(ctx->stack), conf_group_names[ctx->group],
-	                 STR_FMT(ctx->line->name));
+	return xasprintf("%s%.*s/%s/%.*s", ctx->line->shadow ? "shadow:" : "", STR_FMT(ctx->stack),
+	                 conf_group_names[ctx->group], STR_FMT(ctx->line->name));
 }
 
-static bool same_kind(const struct merlon_zone *z, struct str signature, uint32_t rec_size)
+static bool same_kind(const struct merlon_zone *z, const struct want *w)
 {
-	return z->rec_size == rec_size &&
-	       str_eq((struct str){z->signature, z->signature_len}, signature);
+	return z->rec_size == w->rec_size && strcmp(z->module, w->module) == 0 &&
+	       str_eq((struct str){z->signature, z->signature_len}, w->signature);
 }
 
 static void tell(const merlon_cfg *cfg,
@@ -412,46 +427,52 @@ static void tell(const merlon_cfg *cfg,
 }
 
 /* The zone to use under that name, registry locked; NULL: another line wants it otherwise. */
-static struct merlon_zone *zone_pick(const merlon_cfg *cfg, const char *name, struct str signature,
-                                     uint32_t rec_size, uint64_t max_records)
+static struct merlon_zone *zone_pick(const merlon_cfg *cfg, const struct want *w)
 {
-	struct merlon_zone *next = zone_find(name, PENDING);
-	struct merlon_zone *now = zone_find(name, CURRENT);
+	struct merlon_zone *next = zone_find(w->name, PENDING);
+	struct merlon_zone *now = zone_find(w->name, CURRENT);
+	/* next_max: a line of the configuration that is being loaded has taken it already. */
+	struct merlon_zone *taken = next ? next : now && now->next_max ? now : NULL;
 
-	if (next && !same_kind(next, signature, rec_size)) {
+	if (taken && !same_kind(taken, w)) {
 		tell(cfg, host_cfg_error,
 		     xasprintf("zone %s: another line of this configuration uses it with another "
 		               "key or other windows",
-		               name));
+		               w->name));
 		return NULL;
 	}
 	if (next) {
-		if (max_records > atomic_load(&next->max_records))
-			atomic_store(&next->max_records, max_records);
+		if (w->max_records > atomic_load(&next->max_records))
+			atomic_store(&next->max_records, w->max_records);
 		return next;
 	}
-	if (now && same_kind(now, signature, rec_size)) {
-		now->next_max = max_records > now->next_max ? max_records : now->next_max;
+	if (now && same_kind(now, w)) {
+		now->next_max = w->max_records > now->next_max ? w->max_records : now->next_max;
 		return now;
 	}
 	if (now)
 		tell(cfg, host_cfg_warn,
-		     xasprintf("zone %s: limits start anew since key or windows changed", name));
-	return zone_new(name, signature, rec_size, max_records);
+		     xasprintf("zone %s: limits start anew since key or windows changed", w->name));
+	return zone_new(w);
 }
 
 int32_t host_zone_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str signature,
                        uint32_t rec_size, uint64_t max_records, merlon_zone **out)
 {
 	struct merlon_zone *z;
+	struct want w = {.module = ctx && ctx->m ? ctx->m->name : "",
+	                 .signature = from_merlon(signature),
+	                 .rec_size = rec_size,
+	                 .max_records = max_records};
 	char *name;
 
 	if (!ctx || !out || rec_size == 0 || rec_size > REC_MAX || max_records == 0 ||
 	    max_records > RECORDS_MAX)
 		return MERLON_E_INVAL;
 	name = zone_name(ctx, cfg);
+	w.name = name;
 	pthread_mutex_lock(&registry);
-	z = zone_pick(cfg, name, from_merlon(signature), rec_size, max_records);
+	z = zone_pick(cfg, &w);
 	if (z)
 		z->refs++;
 	pthread_mutex_unlock(&registry);

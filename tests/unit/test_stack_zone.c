@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "stack/instance.h"
 #include "stack/shared.h"
 #include "unit.h"
@@ -302,6 +303,74 @@ static void two_forms_of_one_zone_in_one_configuration_are_refused(void)
 	fake_free(b);
 }
 
+/* In whichever order the lines stand: here the first goes on with the zone that serves. */
+static void a_second_form_is_refused_after_the_serving_one_too(void)
+{
+	struct fake *a = fake_opened("l", KEY("k"), 10);
+	struct fake *b;
+	struct fake *c = fake_new("l");
+
+	zones_publish();
+	b = fake_opened("l", KEY("k"), 10);
+	CU_ASSERT_EQUAL(fake_open(c, KEY("other"), 10), MERLON_E_INVAL);
+	zones_discard();
+	CU_ASSERT_EQUAL(fake_open(c, KEY("other"), 10), 0); /* another load may */
+	zones_discard();
+	fake_free(a);
+	fake_free(b);
+	fake_free(c);
+}
+
+static void another_module_has_records_of_its_own(void)
+{
+	static const struct merlon_module one = {.name = "one"}, two = {.name = "two"};
+	struct fake *a = fake_new("l");
+	struct fake *b = fake_new("l");
+
+	a->ctx.m = &one;
+	b->ctx.m = &two;
+	CU_ASSERT_EQUAL_FATAL(fake_open(a, KEY("k"), 10), 0);
+	zones_publish();
+	CU_ASSERT_EQUAL(counted(a->zone, KEY("alice")), 1);
+	CU_ASSERT_EQUAL_FATAL(fake_open(b, KEY("k"), 10), 0);
+	zones_publish();
+	CU_ASSERT_EQUAL(counted(b->zone, KEY("alice")), 1);
+	fake_free(a);
+	fake_free(b);
+}
+
+/* A line that is put into shadow must not use up what the generation before still counts in. */
+static void a_shadow_line_leaves_the_zone_of_the_line_alone(void)
+{
+	struct fake *a = fake_opened("l", KEY("k"), 10);
+	struct fake *b = fake_new("l");
+
+	zones_publish();
+	CU_ASSERT_EQUAL(counted(a->zone, KEY("alice")), 1);
+	b->line.shadow = true;
+	CU_ASSERT_EQUAL_FATAL(fake_open(b, KEY("k"), 10), 0);
+	zones_publish();
+	CU_ASSERT_EQUAL(counted(b->zone, KEY("alice")), 1);
+	CU_ASSERT_EQUAL(counted(a->zone, KEY("alice")), 2);
+	fake_free(a);
+	fake_free(b);
+}
+
+static void no_key_can_be_made_to_look_like_a_longer_one(void)
+{
+	struct fake *a = fake_opened("l", KEY("k"), 10);
+	char key[300];
+	uint8_t sum[SHA256_LEN];
+
+	zones_publish();
+	memset(key, 'a', sizeof(key));
+	sha256((struct str){key, sizeof(key)}, sum);
+	CU_ASSERT_EQUAL(counted(a->zone, (struct merlon_str){key, sizeof(key)}), 1);
+	CU_ASSERT_EQUAL(counted(a->zone, (struct merlon_str){(const char *)sum, sizeof(sum)}), 1);
+	CU_ASSERT_EQUAL(counted(a->zone, (struct merlon_str){key, sizeof(key)}), 2);
+	fake_free(a);
+}
+
 static void bounds_are_checked(void)
 {
 	struct fake *a = fake_new("l");
@@ -408,5 +477,9 @@ UNIT_MAIN("stack_zone", UNIT(outlives_the_generation_that_made_it), UNIT(lines_d
           UNIT(expired_room_is_used_before_more_is_taken), UNIT(explain_changes_nothing),
           UNIT(another_signature_begins_anew_when_published), UNIT(a_failed_reload_changes_nothing),
           UNIT(another_size_keeps_the_records),
-          UNIT(two_forms_of_one_zone_in_one_configuration_are_refused), UNIT(bounds_are_checked),
+          UNIT(two_forms_of_one_zone_in_one_configuration_are_refused),
+          UNIT(a_second_form_is_refused_after_the_serving_one_too),
+          UNIT(another_module_has_records_of_its_own),
+          UNIT(a_shadow_line_leaves_the_zone_of_the_line_alone),
+          UNIT(no_key_can_be_made_to_look_like_a_longer_one), UNIT(bounds_are_checked),
           UNIT(the_option_zone_shares_it), UNIT(eight_threads_lose_nothing))
