@@ -153,15 +153,16 @@ int32_t host_sink_ready(merlon_sink *sink, merlon_tx *tx, uint64_t room)
 }
 
 /* ---- registry ---- */
-/* Folder and name apart, since the file itself need not be there yet. NULL: the folder is not. */
+/* Where the file lies, behind links; folder and name apart where it is not there yet. NULL: the
+ * folder is not. */
 static char *canonical(struct str path)
 {
 	char *z = str_dup(path);
 	char *slash = strrchr(z, '/');
 	char *folder;
-	char *out = NULL;
+	char *out = slash && slash[1] ? realpath(z, NULL) : NULL;
 
-	if (slash && slash[1]) {
+	if (!out && slash && slash[1]) {
 		*slash = '\0';
 		folder = realpath(slash == z ? "/" : z, NULL);
 		if (folder)
@@ -238,13 +239,15 @@ static bool ops_ok(const struct merlon_sink_ops *ops)
 }
 
 /* All holders frame over the same state, whichever build of the module is the newest. */
-static bool ops_agree(const struct sink_file *f, const struct merlon_sink_ops *ops)
+static bool ops_agree(const struct sink_file *f, const char *module,
+                      const struct merlon_sink_ops *ops)
 {
 	list_each(it, &f->handles)
 	{
 		const struct merlon_sink *h = list_entry(it, struct merlon_sink, node);
 
-		if (h->state != HANDLE_DROPPED && h->ops.state_size != ops->state_size)
+		if (h->state != HANDLE_DROPPED &&
+		    (h->ops.state_size != ops->state_size || strcmp(h->module, module) != 0))
 			return false;
 	}
 	return true;
@@ -269,6 +272,7 @@ static void refuse(const merlon_cfg *cfg, struct str path, const char *why)
 int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,
                        uint32_t commit_ms, const struct merlon_sink_ops *ops, merlon_sink **out)
 {
+	const char *module = ctx && ctx->m ? ctx->m->name : "";
 	struct merlon_sink *h;
 	struct sink_file *f;
 	char *real;
@@ -282,7 +286,7 @@ int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str
 	}
 	pthread_mutex_lock(&registry);
 	f = file_find(real);
-	if (f && !ops_agree(f, ops)) {
+	if (f && !ops_agree(f, module, ops)) {
 		pthread_mutex_unlock(&registry);
 		free(real);
 		refuse(cfg, from_merlon(path), "is in use with another form of records");
@@ -296,6 +300,7 @@ int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str
 	h->file = f;
 	h->commit_ms = commit_ms;
 	h->ops = *ops;
+	h->module = module;
 	list_add(&f->handles, &h->node);
 	pthread_mutex_unlock(&registry);
 	held_add(ctx, sink_put, h);

@@ -285,8 +285,9 @@ static int begin(struct sink_file *f, int fd, const char **why)
 	size_t n;
 	int r = last_line(fd, &line, &n, &behind);
 
+	/* An empty line is no record: taken for one, it would begin the chain anew. */
 	if (r == 0 && behind > 0)
-		r = state_init(f, line, n) ? 0 : -EBADMSG;
+		r = n > 0 && state_init(f, line, n) ? 0 : -EBADMSG;
 	else if (r == 0)
 		r = state_from_siblings(f);
 	f->fd = fd;

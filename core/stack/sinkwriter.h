@@ -78,6 +78,7 @@ struct merlon_sink {
 	struct sink_file *file;
 	uint32_t commit_ms;
 	enum handle_state state;
+	const char *module; /* its name, in a build, which is for ever */
 	struct merlon_sink_ops ops;
 };
 

@@ -413,6 +413,59 @@ static void a_damaged_file_is_refused_and_nothing_opened(void)
 	tear_down();
 }
 
+/* Taken for "no record yet", it would begin the chain anew without a word. */
+static void an_empty_last_line_is_damage(void)
+{
+	struct fake f;
+
+	set_up();
+	write_file("audit.log", "1 0 a\n\n", 0);
+	CU_ASSERT_EQUAL(fake_open(&f, "audit.log", 50), 0);
+	CU_ASSERT_STRING_EQUAL(published(), "its last record is damaged");
+	fake_close(&f);
+	tear_down();
+}
+
+static void a_link_and_its_file_are_one_sink(void)
+{
+	struct fake a;
+	struct fake b;
+	struct seen c = {0};
+
+	set_up();
+	write_file("audit.log", "", 0);
+	CU_ASSERT_EQUAL(symlink("audit.log", path_of("link.log")), 0);
+	fake_start(&a, "link.log");
+	fake_start(&b, "audit.log");
+	CU_ASSERT_EQUAL(append(&a, "x"), 0);
+	CU_ASSERT_EQUAL(append(&b, "y"), 0);
+	fake_close(&a);
+	fake_close(&b);
+	chain_check(&c, "audit.log", NULL);
+	CU_ASSERT_EQUAL(c.seq, 2);
+	tear_down();
+}
+
+/* Its frames would not continue what the first one's state says. */
+static void another_module_may_not_share_the_file(void)
+{
+	static const struct merlon_module one = {.name = "one"}, two = {.name = "two"};
+	const char *path;
+	struct fake a = {.ctx.m = &one};
+	struct fake b = {.ctx.m = &two};
+	struct merlon_str name;
+
+	set_up();
+	path = path_of("audit.log");
+	name = (struct merlon_str){path, strlen(path)};
+	list_init(&a.ctx.shared);
+	list_init(&b.ctx.shared);
+	CU_ASSERT_EQUAL(host_sink_open(&a.ctx, NULL, name, 50, &ops, &a.sink), 0);
+	CU_ASSERT_EQUAL(host_sink_open(&b.ctx, NULL, name, 50, &ops, &b.sink), MERLON_E_INVAL);
+	fake_close(&a);
+	tear_down();
+}
+
 static void unsafe_places_are_refused(void)
 {
 	struct stat st;
@@ -722,8 +775,9 @@ UNIT_MAIN("stack_sink", UNIT(records_are_framed_in_order), UNIT(the_timer_writes
           UNIT(the_chain_goes_on_over_rotation_and_restart),
           UNIT(a_torn_line_is_moved_and_recorded),
           UNIT(a_file_without_any_whole_line_is_torn_whole),
-          UNIT(a_damaged_file_is_refused_and_nothing_opened), UNIT(unsafe_places_are_refused),
-          UNIT(a_second_process_is_refused), UNIT(reopening_follows_the_name),
-          UNIT(two_generations_share_one_file), UNIT(ready_says_what_append_does),
-          UNIT(a_failed_write_loses_nothing), UNIT(a_failed_file_is_reopened_in_place),
-          UNIT(four_workers_keep_their_order))
+          UNIT(a_damaged_file_is_refused_and_nothing_opened), UNIT(an_empty_last_line_is_damage),
+          UNIT(a_link_and_its_file_are_one_sink), UNIT(another_module_may_not_share_the_file),
+          UNIT(unsafe_places_are_refused), UNIT(a_second_process_is_refused),
+          UNIT(reopening_follows_the_name), UNIT(two_generations_share_one_file),
+          UNIT(ready_says_what_append_does), UNIT(a_failed_write_loses_nothing),
+          UNIT(a_failed_file_is_reopened_in_place), UNIT(four_workers_keep_their_order))
