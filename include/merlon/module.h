@@ -399,8 +399,10 @@ struct merlon_host {
 	/* Fires until cancelled, while the descriptor is ready. The module closes fd, after the cancel. */
 	int32_t (*watch_fd)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, int32_t fd, uint32_t events,
 	                    merlon_fd_fn fn, void *arg, merlon_op **op);
-	/* Runs work on a bounded pool, then done on the worker. Cancelled before it began: neither runs;
-	 * cancelled while it runs: work ends, done does not follow, so arg must outlive work: refcount it. */
+	/* Runs work on a bounded pool, then done on the worker. After a cancel done does not follow; a job that
+	 * waited does not begin, one that runs goes on to its end, and which of the two it was is not told. So
+	 * arg must live until done is called or until destroy, which comes when no job of the instance runs any
+	 * more: let the instance own it, not the tx and not a worker's context. */
 	int32_t (*offload)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, merlon_work_fn work,
 	                   merlon_done_fn done, void *arg, merlon_op **op);
 	/* Idempotent until the op has fired or was cancelled; the handle is dead then. */
