@@ -82,7 +82,8 @@ static int ask(struct str path, const char *command, struct buf *answer)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	char line[64];
 	int n = snprintf(line, sizeof(line), "%s\n", command);
-	int r = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) || write(fd, line, (size_t)n) != n
+	int r = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) ||
+	                send(fd, line, (size_t)n, MSG_NOSIGNAL) != n
 	            ? -errno
 	            : 0;
 	char chunk[8192];

@@ -29,9 +29,13 @@ struct admin {
 	struct block_pool blocks;
 	struct list clients;
 	unsigned nclients;
+	uint64_t visitors; /* ever */
+	unsigned asking;   /* rounds over the workers that will come back here */
+	bool closed;       /* freed by the last of them */
 };
 struct visitor {
 	struct list node;
+	uint64_t number; /* one place in memory may be several visitors in turn */
 	struct admin *a;
 	struct stream *s;
 	struct arena arena;
@@ -42,7 +46,7 @@ struct visitor {
 /* /readyz asks the workers; the visitor may go meanwhile. */
 struct asking {
 	struct admin *a;
-	struct visitor *v;
+	uint64_t number; /* of the visitor */
 	atomic_uint usable;
 	bool head;
 };
@@ -111,23 +115,30 @@ static void ready_worker(void *arg, struct worker *w)
 	atomic_fetch_add(&q->usable, 1);
 }
 
+static void ready_tell(struct visitor *v, const struct asking *q)
+{
+	const struct gateway *g = q->a->g;
+	if (g->draining || !g->current)
+		visitor_text(v, 503, g->draining ? "draining\n" : "starting\n", q->head);
+	else if (atomic_load(&q->usable) == 0)
+		visitor_text(v, 503, "a route has no usable upstream\n", q->head);
+	else
+		visitor_text(v, 200, "ready\n", q->head);
+}
+
 static void ready_done(void *arg)
 {
 	struct asking *q = arg;
-	struct gateway *g = q->a->g;
-	list_each_safe(it, &q->a->clients)
+	struct admin *a = q->a;
+	list_each_safe(it, &a->clients)
 	{
 		struct visitor *v = list_entry(it, struct visitor, node);
-		if (v != q->v || v->answered)
-			continue;
-		if (g->draining || !g->current)
-			visitor_text(v, 503, g->draining ? "draining\n" : "starting\n", q->head);
-		else if (atomic_load(&q->usable) == 0)
-			visitor_text(v, 503, "a route has no usable upstream\n", q->head);
-		else
-			visitor_text(v, 200, "ready\n", q->head);
+		if (v->number == q->number && !v->answered)
+			ready_tell(v, q);
 	}
 	free(q);
+	if (--a->asking == 0 && a->closed)
+		free(a);
 }
 
 static void visitor_request(struct visitor *v, const struct http_head *h)
@@ -144,8 +155,9 @@ static void visitor_request(struct visitor *v, const struct http_head *h)
 	} else if (str_eq(u.path, STR("/readyz"))) {
 		struct asking *q = xcalloc(1, sizeof(*q));
 		q->a = v->a;
-		q->v = v;
+		q->number = v->number;
 		q->head = head;
+		v->a->asking++;
 		gateway_each(v->a->g, ready_worker, ready_done, q);
 	} else if (str_eq(u.path, STR("/metrics"))) {
 		answer_metrics(v, head);
@@ -196,6 +208,7 @@ static void admin_accept(void *arg, int fd, const struct sockaddr *peer, socklen
 	}
 	struct visitor *v = xcalloc(1, sizeof(*v));
 	v->a = a;
+	v->number = ++a->visitors;
 	arena_init(&v->arena, NULL);
 	http_parser_init(&v->parser, false, HEAD_MAX);
 	loop_timer_init(&v->timer, visitor_timeout, v);
@@ -233,5 +246,7 @@ void admin_close(struct admin *a)
 	listener_stop(a->ln, false);
 	close(a->fd);
 	block_pool_deinit(&a->blocks);
-	free(a);
+	a->closed = true;
+	if (a->asking == 0)
+		free(a);
 }

@@ -33,9 +33,11 @@ struct control {
 	struct listener *ln;
 	struct block_pool blocks;
 	struct list clients;
+	uint64_t nclients; /* ever */
 };
 struct client {
 	struct list node;
+	uint64_t number; /* one place in memory may be several clients in turn */
 	struct control *c;
 	struct stream *s;
 	struct loop_timer timer;
@@ -44,7 +46,7 @@ struct client {
 /* An answer that is being put together; the client may go meanwhile. */
 struct pending {
 	struct control *c;
-	struct client *client;
+	uint64_t client; /* its number */
 	json_t *out;
 	uint64_t spare; /* of limits.memory: taken by workers, not in use */
 	pthread_mutex_t lock;
@@ -58,16 +60,23 @@ static void client_free(struct client *cl)
 	free(cl);
 }
 
-static bool client_alive(const struct control *c, const struct client *cl)
+/* NULL: it has gone. */
+static struct client *client_find(const struct control *c, uint64_t number)
 {
-	list_each(it, &c->clients) if (list_entry(it, struct client, node) == cl) return true;
-	return false;
+	list_each(it, &c->clients)
+	{
+		struct client *cl = list_entry(it, struct client, node);
+		if (cl->number == number)
+			return cl;
+	}
+	return NULL;
 }
 
 /* Takes the reference of out. */
-static void client_answer(struct control *c, struct client *cl, json_t *out)
+static void client_answer(struct control *c, uint64_t number, json_t *out)
 {
-	if (client_alive(c, cl)) {
+	struct client *cl = client_find(c, number);
+	if (cl) {
 		char *text = json_dumps(out, JSON_COMPACT);
 		stream_send_copy(cl->s, text, strlen(text));
 		stream_send_copy(cl->s, "\n", 1);
@@ -105,14 +114,14 @@ static void cmd_reload(struct control *c, struct client *cl)
 {
 	struct pending *p = xcalloc(1, sizeof(*p));
 	p->c = c;
-	p->client = cl;
+	p->client = cl->number;
 	reload_start(c->g, reload_answered, p);
 }
 
 /* ---- drain ---- */
 static void cmd_drain(struct control *c, struct client *cl)
 {
-	client_answer(c, cl, json_pack("{s:b, s:s}", "ok", 1, "text", "draining"));
+	client_answer(c, cl->number, json_pack("{s:b, s:s}", "ok", 1, "text", "draining"));
 	gateway_drain(c->g);
 }
 
@@ -130,7 +139,7 @@ static void cmd_modules(struct control *c, struct client *cl)
 {
 	json_t *list = json_array();
 	build_each(module_one, list);
-	client_answer(c, cl, json_pack("{s:b, s:o}", "ok", 1, "modules", list));
+	client_answer(c, cl->number, json_pack("{s:b, s:o}", "ok", 1, "modules", list));
 }
 
 /* ---- stacks ---- */
@@ -165,7 +174,7 @@ static void cmd_stacks(struct control *c, struct client *cl)
 			json_object_set_new(j, conf_group_names[g], stack_group_json(&s->group[g]));
 		json_array_append_new(list, j);
 	}
-	client_answer(c, cl, json_pack("{s:b, s:o}", "ok", 1, "stacks", list));
+	client_answer(c, cl->number, json_pack("{s:b, s:o}", "ok", 1, "stacks", list));
 }
 
 /* ---- status ---- */
@@ -233,7 +242,7 @@ static void cmd_status(struct control *c, struct client *cl)
 	struct gateway *g = c->g;
 	struct pending *p = xcalloc(1, sizeof(*p));
 	p->c = c;
-	p->client = cl;
+	p->client = cl->number;
 	pthread_mutex_init(&p->lock, NULL);
 	json_t *sinks = json_array();
 	json_t *zones = json_array();
@@ -266,7 +275,7 @@ static void client_command(struct client *cl, struct str line)
 			commands[i].fn(cl->c, cl);
 			return;
 		}
-	client_answer(cl->c, cl, failure("unknown command"));
+	client_answer(cl->c, cl->number, failure("unknown command"));
 }
 
 static void client_event(void *arg, unsigned what)
@@ -310,6 +319,7 @@ static void control_accept(void *arg, int fd, const struct sockaddr *peer, sockl
 	}
 	struct client *cl = xcalloc(1, sizeof(*cl));
 	cl->c = c;
+	cl->number = ++c->nclients;
 	loop_timer_init(&cl->timer, client_timeout, cl);
 	loop_timer_in(c->g->loop, &cl->timer, CLIENT_NS);
 	list_add(&c->clients, &cl->node);
@@ -342,8 +352,11 @@ static int control_bind(struct control *c, const char **why)
 		*why = "the path is too long for a socket";
 		return EXIT_CONFIG;
 	}
-	/* The lock is ours, so a socket that is still there belongs to nobody. */
-	unlink(c->path);
+	/* The lock is ours, so a socket that is still there belongs to nobody. What is no socket
+	 * stands there by a mistake in the configuration, and stays. */
+	struct stat st;
+	if (lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(c->path);
 	mode_t old = umask(0177);
 	int r = listener_bind(&addr, 1, 16, &c->fd);
 	umask(old);

@@ -288,7 +288,9 @@ static void workers_start(struct gateway *g, unsigned n)
 
 static void worker_finish(void *arg, struct worker *w)
 {
-	(void)arg;
+	/* Nothing may come in from here on, however the service ended. */
+	gateway_listen(arg, w);
+	w->drained = NULL;
 	worker_abort(w);
 	loop_timer_drop(w->base.loop, &w->accept_timer);
 	if (w->current) {

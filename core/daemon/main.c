@@ -118,33 +118,41 @@ static int print_conf(const struct options *o)
 /* ---- serving ---- */
 struct serving {
 	const struct options *o;
-	int tell; /* pipe to the parent of a daemon, or -1 */
+	int tell;    /* pipe to the parent of a daemon, or -1 */
+	int pidfile; /* open, not written yet; or -1 */
+	bool served;
 };
 
-static void remove_pidfile(const struct options *o)
+/* Opened first, so that a bad path ends the start; written when this process serves, so that one
+ * that fails to start leaves alone what another has written. */
+static int open_pidfile(struct serving *s)
 {
-	if (o->pidfile)
-		unlink(o->pidfile);
+	if (!s->o->pidfile)
+		return 0;
+	s->pidfile = open(s->o->pidfile, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (s->pidfile >= 0)
+		return 0;
+	fprintf(stderr, "merlond: %s: %s\n", s->o->pidfile, strerror(errno));
+	return EXIT_FILE;
 }
 
-static int write_pidfile(const struct options *o)
+static void write_pidfile(struct serving *s)
 {
-	if (!o->pidfile)
-		return 0;
+	if (s->pidfile < 0)
+		return;
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	int fd = open(o->pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
-	if (!ok)
-		fprintf(stderr, "merlond: %s: %s\n", o->pidfile, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return ok ? 0 : EXIT_FILE;
+	if (ftruncate(s->pidfile, 0) || write(s->pidfile, text, (size_t)n) != n)
+		fprintf(stderr, "merlond: %s: %s\n", s->o->pidfile, strerror(errno));
 }
 
 static void on_notify(void *arg, int code)
 {
 	struct serving *s = arg;
+	if (code == 0) {
+		s->served = true;
+		write_pidfile(s);
+	}
 	if (s->tell < 0)
 		return;
 	unsigned char byte = (unsigned char)code;
@@ -164,12 +172,18 @@ static void on_notify(void *arg, int code)
 static int serve(const struct options *o, int tell)
 {
 	static struct gateway g; /* too large for a stack, and there is one */
-	struct serving s = {o, tell};
-	int code = write_pidfile(o);
+	struct serving s = {.o = o, .tell = tell, .pidfile = -1};
+	int code = open_pidfile(&s);
 	if (code == 0)
 		code = gateway_run(&g, o->conf, o->modules, on_notify, &s);
-	on_notify(&s, code);
-	remove_pidfile(o);
+	else
+		on_notify(&s, code);
+	if (s.pidfile >= 0) {
+		struct stat st;
+		if (s.served || (fstat(s.pidfile, &st) == 0 && st.st_size == 0))
+			unlink(o->pidfile);
+		close(s.pidfile);
+	}
 	return code;
 }
 

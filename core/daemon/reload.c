@@ -197,7 +197,7 @@ static void detached(void *arg)
 	if (r->late)
 		load_end(r);
 	else
-		refuse(r, EXIT_INTERNAL);
+		refuse(r, r->code ? r->code : EXIT_INTERNAL);
 }
 
 static void attach_late(void *arg)
