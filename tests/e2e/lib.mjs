@@ -23,7 +23,7 @@ export const CORPORA = process.env.MERLON_CORPORA;
 export const HOST = '127.0.0.1';
 
 const CEILING_MS = 120_000;
-const REPORT = /Sanitizer|runtime error:|crashed in module hook/;
+const REPORT = /Sanitizer|runtime error:/;
 
 const alive = new Set();
 process.on('exit', () => {

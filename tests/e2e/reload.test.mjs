@@ -36,6 +36,7 @@ function load(s, clients) {
 		await all;
 		keep.destroy();
 	};
+	s.onEnd(l.end);
 	return l;
 }
 
@@ -59,7 +60,7 @@ test('P7: a reload every 200 ms under load fails no request and keeps the chain'
 		});
 		if (i % 2) {
 			const r = await s.ctl('reload');
-			assert.equal(r.code, 0, r.stderr);
+			assert.equal(r.code, 0, r.stderr + s.log());
 		} else {
 			s.merlond.kill('SIGHUP');
 		}
@@ -99,15 +100,14 @@ test('P7: a refused reload changes nothing, exits with 1 and names file and line
 		['workers = 2;', 'workers = 2', 'listeners'],
 		[`address = "${HOST}:${s.port}"`, `address = "${HOST}:${s.upstream}"`, 'name = "main"'],
 		['path = "audit.log"', 'path = "audit.log"; mode = "strict"', 'audit_file'],
-		['path = "audit.log"', 'path = "nowhere/audit.log"', null],
+		['path = "audit.log"', 'path = "nowhere/audit.log"', 'audit_file'],
 	];
 	for (const [from, to, where] of table) {
 		assert.ok(good.includes(from));
 		s.replace('merlon.conf', good.replace(from, to));
 		const r = await s.ctl('reload');
 		assert.equal(r.code, 1, `${to}: ${r.stdout}${r.stderr}`);
-		const file = s.file('merlon.conf');
-		assert.ok(r.stderr.includes(where ? `${file}:${at(where)}: ` : file), `${to}: ${r.stderr}`);
+		assert.ok(r.stderr.includes(`${s.file('merlon.conf')}:${at(where)}: `), `${to}: ${r.stderr}`);
 		const json = await s.ctl('--json', 'reload');
 		assert.equal(json.code, 1);
 		assert.equal(JSON.parse(json.stdout).ok, false);
@@ -298,7 +298,6 @@ test('P2: a module that crashes or hangs in create only refuses the reload', asy
 	await l.end();
 	assert.deepEqual(l.errors, []);
 	assert.equal((await s.reload({ ratelimit: '' })).code, 0);
-	s.merlond.err = Buffer.from(s.log().replace(/.*crashed in module hook.*\n/g, '')); // the probe's, as it must be
 });
 
 test('a keep-alive connection outlives many reloads', async (t) => {
