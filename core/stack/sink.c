@@ -355,8 +355,13 @@ static void publish(void *arg)
 	{
 		struct sink_file *f = list_entry(it, struct sink_file, node);
 
-		if (settings_take(f, true) == 0 || f->fd >= 0)
+		if (settings_take(f, true) == 0)
 			continue;
+		if (f->fd >= 0) {
+			if (atomic_load(&f->failed))
+				file_reopen(f);
+			continue;
+		}
 		p->r = file_open(f, &p->why);
 		if (p->r) {
 			p->path = f->path;

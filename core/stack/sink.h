@@ -6,8 +6,8 @@
  * wakes by its timer or by a ring that is a quarter full, frames the records in its order and writes
  * them by few system calls.
  *
- * After a failed write the sink takes nothing until it is reopened (USR1); what was taken and not
- * written is kept and written to the reopened file. A partly written record is cut off again, or
+ * After a failed write the sink takes nothing until it is reopened (USR1, a reload); what was taken
+ * and not written is kept and written to the reopened file, at the latest when the sink is closed. A partly written record is cut off again, or
  * moved aside at the next start.
  */
 #ifndef STACK_SINK_H
@@ -18,7 +18,7 @@
 #include "base/err.h"
 #include "merlon/module.h"
 
-#define SINK_RING (512 * 1024) /* bytes a worker's ring, a power of two */
+#define SINK_RING (2 * 1024 * 1024) /* bytes a worker's ring, a power of two */
 #define SINK_WAKE (128 * 1024) /* used bytes that wake the writer before its timer */
 
 int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,

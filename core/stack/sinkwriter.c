@@ -251,6 +251,9 @@ void file_serve(struct sink_file *f)
 void file_unserve(struct sink_file *f)
 {
 	atomic_store_explicit(&f->open, false, memory_order_release);
+	/* Whoever ends the process has perhaps made room since. */
+	if (atomic_load(&f->failed))
+		file_reopen(f);
 	file_collect(f);
 	if (f->nbatch > 0 || !rings_empty(f))
 		log_msg(LOG_L_ERROR, "sink %s: closed with records that were never written",

@@ -702,6 +702,62 @@ static void a_failed_file_is_reopened_in_place(void)
 	tear_down();
 }
 
+static uint64_t fill_up(struct fake *f, struct rlimit *before)
+{
+	struct rlimit low;
+	uint64_t taken = 0;
+
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, before), 0);
+	low = *before;
+	low.rlim_cur = 50000;
+	fake_start(f, "audit.log");
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &low), 0);
+	while (append(f, "a record of forty bytes that fills files") == 0) {
+		taken++;
+		if (taken % 100 == 0)
+			sinks_flush();
+	}
+	return taken;
+}
+
+static void a_failed_file_is_written_when_it_is_closed(void)
+{
+	struct rlimit before;
+	struct seen c = {0};
+	struct fake f;
+	uint64_t taken;
+
+	set_up();
+	taken = fill_up(&f, &before);
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+	fake_close(&f);
+	chain_check(&c, "audit.log", NULL);
+	CU_ASSERT_EQUAL(c.seq, taken);
+	tear_down();
+}
+
+static void a_reload_reopens_a_failed_file(void)
+{
+	struct rlimit before;
+	struct seen c = {0};
+	struct fake f;
+	struct fake next;
+	uint64_t taken;
+
+	set_up();
+	taken = fill_up(&f, &before);
+	fake_start(&next, "audit.log");
+	CU_ASSERT_EQUAL(append(&next, "x"), MERLON_E_UNAVAIL); /* still full */
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+	CU_ASSERT_STRING_EQUAL(published(), "");
+	CU_ASSERT_EQUAL(append(&next, "last"), 0);
+	fake_close(&f);
+	fake_close(&next);
+	chain_check(&c, "audit.log", NULL);
+	CU_ASSERT_EQUAL(c.seq, taken + 1);
+	tear_down();
+}
+
 /* ---- four workers ---- */
 #define WORKERS 4
 #define RECORDS 20000
@@ -780,4 +836,6 @@ UNIT_MAIN("stack_sink", UNIT(records_are_framed_in_order), UNIT(the_timer_writes
           UNIT(unsafe_places_are_refused), UNIT(a_second_process_is_refused),
           UNIT(reopening_follows_the_name), UNIT(two_generations_share_one_file),
           UNIT(ready_says_what_append_does), UNIT(a_failed_write_loses_nothing),
-          UNIT(a_failed_file_is_reopened_in_place), UNIT(four_workers_keep_their_order))
+          UNIT(a_failed_file_is_reopened_in_place),
+          UNIT(a_failed_file_is_written_when_it_is_closed), UNIT(a_reload_reopens_a_failed_file),
+          UNIT(four_workers_keep_their_order))
