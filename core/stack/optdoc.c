@@ -18,12 +18,50 @@ static const struct merlon_option *row_of(const struct merlon_option *t, size_t 
 	return NULL;
 }
 
+struct search {
+	struct str key;
+	size_t stride;
+	bool known; /* some row has that name */
+	bool open;  /* some part of the table takes any key */
+	bool secret;
+};
+
+static void search_rows(struct search *s, const struct merlon_option *t, size_t n, unsigned depth)
+{
+	for (size_t i = 0; i < n && depth < OPT_DEPTH_MAX; i++) {
+		const struct merlon_option *o = opt_row(t, i, s->stride);
+
+		s->open |= o->type == MERLON_OPT_ANY;
+		if (str_eq(s->key, str_of(o->key))) {
+			s->known = true;
+			s->secret |= o->type == MERLON_OPT_SECRET;
+		}
+		if (o->sub)
+			search_rows(s, o->sub, opt_rows(o->sub, s->stride), depth + 1);
+	}
+}
+
+/* A name alone may stand anywhere in the table; one that is nowhere is a slip, perhaps of a
+ * secret's name. */
+static bool name_is_secret(const struct merlon_module *m, struct str key)
+{
+	struct search s = {.key = key, .stride = m->option_size};
+	size_t n;
+	const struct merlon_option *more = opt_generic(m->groups, &n);
+
+	search_rows(&s, m->options, m->option_count, 0);
+	s.known |= row_of(more, n, sizeof(*more), key) != NULL;
+	return s.secret || (!s.known && !s.open);
+}
+
 bool options_is_secret(const struct merlon_module *m, struct str key)
 {
 	const struct merlon_option *t = m->options;
 	size_t n = m->option_count;
 	const struct merlon_option *o = NULL;
 
+	if (str_find(key, '.') < 0)
+		return name_is_secret(m, key);
 	while (key.p) {
 		o = row_of(t, n, m->option_size, str_split(&key, '.'));
 		if (!o)

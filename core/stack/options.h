@@ -35,7 +35,9 @@ void host_cfg_error(const merlon_cfg *cfg, const char *key, struct merlon_str te
 void host_cfg_file_error(const merlon_cfg *cfg, const char *key, uint32_t line,
                          struct merlon_str text);
 void host_cfg_warn(const merlon_cfg *cfg, const char *key, struct merlon_str text);
-/* Whether the module's table marks the key (dotted for groups) as a secret; for merlond -T. */
+/* Whether the module's table marks the key as a secret; for merlond -T. A dotted key is looked for
+ * there, a name alone anywhere in the table; a name that is nowhere counts as a secret unless the
+ * table has a part that takes any key. */
 bool options_is_secret(const struct merlon_module *m, struct str key);
 /* The options part of the module's manual page (mdoc). */
 int options_mdoc(const struct merlon_module *m, struct buf *out) MUST_CHECK;

@@ -425,6 +425,30 @@ static void secrets_are_resolved(void)
 	done();
 }
 
+static void secrets_are_known_by_name_anywhere(void)
+{
+	static const struct merlon_option inner[] = {
+	    {"password", MERLON_OPT_SECRET, 0, NULL, NULL, NULL, "x"},
+	    {"user", MERLON_OPT_STR, 0, NULL, NULL, NULL, "x"},
+	    {NULL, 0, 0, NULL, NULL, NULL, NULL}};
+	static const struct merlon_option outer[] = {
+	    {"redis", MERLON_OPT_GROUP, 0, NULL, NULL, inner, "x"},
+	    {"tree", MERLON_OPT_ANY, 0, NULL, NULL, NULL, "x"}};
+	struct merlon_module m = {.option_size = sizeof(struct merlon_option),
+	                          .option_count = 1,
+	                          .options = outer,
+	                          .groups = MERLON_AUTH};
+
+	CU_ASSERT(options_is_secret(&m, STR("redis.password")));
+	CU_ASSERT(options_is_secret(&m, STR("password")));
+	CU_ASSERT(!options_is_secret(&m, STR("user")));
+	CU_ASSERT(!options_is_secret(&m, STR("zone")));
+	CU_ASSERT(options_is_secret(&m, STR("pasword"))); /* misspelt */
+	m.option_count = 2;
+	CU_ASSERT(!options_is_secret(&m, STR("anything")));
+	CU_ASSERT(options_is_secret(&m, STR("password")));
+}
+
 static void trees_are_walked(void)
 {
 	const merlon_cfg *c = check("tree = { a = 1; b = [ \"x\", \"y\" ]; c = ( { d = true; }, "
@@ -514,12 +538,19 @@ static void the_manual_names_every_key(void)
 int main(void)
 {
 	static const struct unit_test tests[] = {
-	    UNIT(defaults_are_read),        UNIT(no_group_counts_as_empty),
-	    UNIT(written_values_are_read),  UNIT(wrong_values_are_refused),
-	    UNIT(unknown_keys_are_refused), UNIT(generic_keys_need_their_group),
-	    UNIT(files_are_read),           UNIT(conffiles_are_checked),
-	    UNIT(secrets_are_resolved),     UNIT(trees_are_walked),
-	    UNIT(bad_tables_are_refused),   UNIT(the_manual_names_every_key),
+	    UNIT(defaults_are_read),
+	    UNIT(no_group_counts_as_empty),
+	    UNIT(written_values_are_read),
+	    UNIT(wrong_values_are_refused),
+	    UNIT(unknown_keys_are_refused),
+	    UNIT(generic_keys_need_their_group),
+	    UNIT(files_are_read),
+	    UNIT(conffiles_are_checked),
+	    UNIT(secrets_are_resolved),
+	    UNIT(secrets_are_known_by_name_anywhere),
+	    UNIT(trees_are_walked),
+	    UNIT(bad_tables_are_refused),
+	    UNIT(the_manual_names_every_key),
 	};
 
 	hash_init();
