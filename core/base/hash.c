@@ -69,9 +69,12 @@ void sha256(struct str data, uint8_t out[SHA256_LEN])
 	if (!ctx) {
 		hash_init();
 		ctx = EVP_MD_CTX_new();
-		must(ctx && pthread_setspecific(per_thread, ctx) == 0, "context");
+		must(ctx && pthread_setspecific(per_thread, ctx) == 0 &&
+		         EVP_DigestInit_ex2(ctx, md_sha256, NULL),
+		     "context");
 	}
-	must(EVP_DigestInit_ex2(ctx, md_sha256, NULL) && EVP_DigestUpdate(ctx, data.p, data.n) &&
+	/* Naming the algorithm again would give up the context's memory and ask for it anew. */
+	must(EVP_DigestInit_ex2(ctx, NULL, NULL) && EVP_DigestUpdate(ctx, data.p, data.n) &&
 	         EVP_DigestFinal_ex(ctx, out, NULL),
 	     "sha256");
 }
@@ -83,8 +86,7 @@ struct digest *digest_new(struct str key)
 	hash_init();
 	if (key.n == 0) {
 		d->md = EVP_MD_CTX_new();
-		must(d->md != NULL, "context");
-		digest_reset(d);
+		must(d->md && EVP_DigestInit_ex2(d->md, md_sha256, NULL), "context");
 	} else {
 		char name[] = "SHA256";
 		OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", name, 0),
@@ -110,7 +112,7 @@ void digest_reset(struct digest *d)
 	if (d->mac)
 		must(EVP_MAC_init(d->mac, NULL, 0, NULL), "reset");
 	else
-		must(EVP_DigestInit_ex2(d->md, md_sha256, NULL), "reset");
+		must(EVP_DigestInit_ex2(d->md, NULL, NULL), "reset");
 }
 
 void digest_add(struct digest *d, struct str data)

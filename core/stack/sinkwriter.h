@@ -22,9 +22,9 @@
 #include "stack/sink.h"
 
 #define SINK_STATE_MAX 256
-#define SINK_RECORD_MAX (SINK_RING / 2) /* with its header; a larger one is refused */
+#define SINK_RECORD_MAX (128 * 1024) /* with its header; a larger one is refused */
 #define SINK_OVERHEAD_MAX (64 * 1024)
-#define SINK_BATCH (256 * 1024)  /* bytes framed before they are written */
+#define SINK_BATCH (64 * 1024)   /* bytes framed before they are written: they stay in the cache */
 #define RING_CONTROL WORKERS_MAX /* ring of those who are no worker, behind a lock */
 #define RINGS (WORKERS_MAX + 1)
 
@@ -78,7 +78,8 @@ struct merlon_sink {
 	struct sink_file *file;
 	uint32_t commit_ms;
 	enum handle_state state;
-	const char *module; /* its name, in a build, which is for ever */
+	const struct conf_node *at; /* its line; to be looked at until it is live */
+	const char *module;         /* its name, in a build, which is for ever */
 	struct merlon_sink_ops ops;
 };
 

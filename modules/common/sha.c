@@ -28,7 +28,7 @@ struct sha *sha_new(void)
 	struct sha *s = mem_new(1, sizeof(*s));
 
 	s->ctx = EVP_MD_CTX_new();
-	if (!s->ctx)
+	if (!s->ctx || EVP_DigestInit_ex2(s->ctx, md, NULL) != 1)
 		abort();
 	return s;
 }
@@ -44,7 +44,8 @@ int sha_sum(struct sha *s, struct merlon_str data, uint8_t out[SHA_LEN])
 {
 	unsigned n = 0;
 
-	if (EVP_DigestInit_ex2(s->ctx, md, NULL) != 1 ||
+	/* With the same algorithm, which the context has: naming it would cost an allocation. */
+	if (EVP_DigestInit_ex2(s->ctx, NULL, NULL) != 1 ||
 	    EVP_DigestUpdate(s->ctx, data.ptr, data.len) != 1 ||
 	    EVP_DigestFinal_ex(s->ctx, out, &n) != 1)
 		return -1;
