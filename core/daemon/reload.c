@@ -227,9 +227,10 @@ static void attached(void *arg)
 		}
 	const char *path = NULL;
 	const char *why = NULL;
-	if (ok && sinks_publish(&path, &why)) {
-		conf_error_at(&r->d, g->conf_path, 0, "%s: %s", path ? path : "audit file",
-		              why ? why : "cannot be opened");
+	const struct conf_node *at = NULL;
+	if (ok && sinks_publish(&at, &path, &why)) {
+		conf_error(&r->d, at ? at : r->gen->conf->root, "%s: %s",
+		           path ? path : "audit file", why ? why : "cannot be opened");
 		r->code = EXIT_FILE;
 		ok = false;
 	}
@@ -256,6 +257,16 @@ static void released(struct generation *gen)
 	loop_post(g->loop, released_here, gen);
 }
 
+/* The node of a setting, or the nearest that is written. */
+static const struct conf_node *node_of(const struct conf *c, const char *group, const char *key)
+{
+	const struct conf_node *in = c->root;
+	const struct conf_node *n = group ? conf_child(in, str_of(group)) : in;
+	in = n ? n : in;
+	n = conf_child(in, str_of(key));
+	return n ? n : in;
+}
+
 static int bind_admin(struct reload *r)
 {
 	struct gateway *g = r->g;
@@ -266,8 +277,8 @@ static int bind_admin(struct reload *r)
 	r->admin = NULL;
 	int code = address.n ? admin_open(g, address, &r->admin, &why) : 0;
 	if (code)
-		conf_error_at(&r->d, r->conf->file, 0, "admin.http: cannot listen on %.*s: %s",
-		              STR_FMT(address), why);
+		conf_error(&r->d, node_of(r->conf, "admin", "http"),
+		           "admin.http: cannot listen on %.*s: %s", STR_FMT(address), why);
 	return code;
 }
 
@@ -316,12 +327,12 @@ static void refused_changes(struct reload *r)
 		return;
 	const struct conf *old = g->current->conf;
 	if (r->conf->workers != g->nworkers)
-		conf_error_at(&r->d, r->conf->file, 0,
-		              "workers: a reload cannot change it from %u to %u; restart",
-		              g->nworkers, r->conf->workers);
+		conf_error(&r->d, node_of(r->conf, NULL, "workers"),
+		           "workers: a reload cannot change it from %u to %u; restart", g->nworkers,
+		           r->conf->workers);
 	if (!str_eq(old->admin_socket, r->conf->admin_socket))
-		conf_error_at(&r->d, r->conf->file, 0,
-		              "admin.socket: a reload cannot change it; restart");
+		conf_error(&r->d, node_of(r->conf, "admin", "socket"),
+		           "admin.socket: a reload cannot change it; restart");
 }
 
 static void load_begin(struct reload *r)

@@ -301,6 +301,7 @@ int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str
 	h->commit_ms = commit_ms;
 	h->ops = *ops;
 	h->module = module;
+	h->at = ctx->line ? ctx->line->node : NULL;
 	list_add(&f->handles, &h->node);
 	pthread_mutex_unlock(&registry);
 	held_add(ctx, sink_put, h);
@@ -333,6 +334,7 @@ static unsigned settings_take(struct sink_file *f, bool coming)
 
 struct publish {
 	int r;
+	const struct conf_node *at;
 	const char *path;
 	const char *why;
 };
@@ -345,6 +347,19 @@ static void publish_undo(struct list *until)
 		if (settings_take(f, false) == 0 && f->fd >= 0)
 			file_unserve(f);
 	}
+}
+
+/* The line that asks for the file. */
+static const struct conf_node *newcomer(const struct sink_file *f)
+{
+	list_each(it, &f->handles)
+	{
+		const struct merlon_sink *h = list_entry(it, struct merlon_sink, node);
+
+		if (h->state == HANDLE_NEW)
+			return h->at;
+	}
+	return NULL;
 }
 
 static void publish(void *arg)
@@ -365,6 +380,7 @@ static void publish(void *arg)
 		p->r = file_open(f, &p->why);
 		if (p->r) {
 			p->path = f->path;
+			p->at = newcomer(f);
 			publish_undo(it->next);
 			return;
 		}
@@ -384,13 +400,14 @@ static void publish(void *arg)
 	}
 }
 
-int sinks_publish(const char **path, const char **why)
+int sinks_publish(const struct conf_node **at, const char **path, const char **why)
 {
 	struct publish p = {0};
 
 	pthread_mutex_lock(&registry);
 	writer_call(publish, &p);
 	pthread_mutex_unlock(&registry);
+	*at = p.at;
 	*path = p.path;
 	*why = p.why;
 	return p.r;

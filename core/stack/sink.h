@@ -3,12 +3,12 @@
 /*
  * Sinks: append-only files, one by canonical path, with one writer thread for all generations and
  * stacks. Workers append to rings of their own (one producer, one consumer, no lock); the writer
- * wakes by its timer or by a ring that is a quarter full, frames the records in its order and writes
- * them by few system calls.
+ * wakes by its timer or by a ring that is a quarter full, frames the records in its order and
+ * writes them by few system calls.
  *
  * After a failed write the sink takes nothing until it is reopened (USR1, a reload); what was taken
- * and not written is kept and written to the reopened file, at the latest when the sink is closed. A partly written record is cut off again, or
- * moved aside at the next start.
+ * and not written is kept and written to the reopened file, at the latest when the sink is closed.
+ * A partly written record is cut off again, or moved aside at the next start.
  */
 #ifndef STACK_SINK_H
 #define STACK_SINK_H
@@ -19,8 +19,9 @@
 #include "merlon/module.h"
 
 #define SINK_RING (2 * 1024 * 1024) /* bytes a worker's ring, a power of two */
-#define SINK_WAKE (128 * 1024) /* used bytes that wake the writer before its timer */
+#define SINK_WAKE (128 * 1024)      /* used bytes that wake the writer before its timer */
 
+struct conf_node;
 int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,
                        uint32_t commit_ms, const struct merlon_sink_ops *ops, merlon_sink **out);
 int32_t host_sink_append(merlon_sink *sink, merlon_tx *tx, struct merlon_str record);
@@ -28,9 +29,9 @@ int32_t host_sink_ready(merlon_sink *sink, merlon_tx *tx, uint64_t room);
 void sink_close(merlon_sink *sink); /* by instance_destroy(); the file closes with its last holder,
                                        all written */
 /* Opening in create only notes the path; files are opened when the generation is published (not
- * while probing). 0, or -errno and *path: nothing was opened that was not open before. Control
- * thread. */
-int sinks_publish(const char **path, const char **why) MUST_CHECK;
+ * while probing). 0, or -errno, *path and the line *at (may be NULL): nothing was opened that was
+ * not open before. Control thread. */
+int sinks_publish(const struct conf_node **at, const char **path, const char **why) MUST_CHECK;
 void sinks_discard(void);
 void sinks_reopen(void); /* USR1 */
 void sinks_flush(

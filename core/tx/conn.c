@@ -111,7 +111,7 @@ void conn_next(struct conn *c, bool keep, uint64_t rest)
 		return;
 	if (stream_in(c->s).n > 0)
 		loop_defer(c->w->base.loop, &c->next);
-	else if (c->gone)
+	else if (c->half_close ? c->eof : c->gone)
 		conn_close(c);
 }
 

@@ -41,6 +41,12 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_
 void conn_next(struct conn *c, bool keep, uint64_t rest);
 /* Ends the connection; a live tx is told first. Returns NULL. */
 struct conn *conn_close(struct conn *c);
+/* Whether nobody is there to answer any more: the client has closed its side, and its listener
+ * takes that for an end. */
+static inline bool conn_gone(const struct conn *c)
+{
+	return c->gone && !c->half_close;
+}
 /* Restarts the deadline of the phase the connection is in. */
 void conn_deadline(struct conn *c, uint64_t ns);
 

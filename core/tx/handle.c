@@ -211,6 +211,8 @@ static unsigned filter_place(const merlon_tx *tx, const struct body_path *p, int
 	return at;
 }
 
+#define FULL_MAX ((uint64_t)1024 * 1024 * 1024)
+
 static int32_t host_body_want(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint32_t mode,
                               uint64_t max)
 {
@@ -220,6 +222,9 @@ static int32_t host_body_want(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint3
 		return MERLON_E_DENIED;
 	if (dir == MERLON_REQUEST ? tx->upstream_entered : tx->head_sent)
 		return MERLON_E_STATE;
+	/* A body that is held whole is joined in one block. */
+	if (max > FULL_MAX)
+		max = FULL_MAX;
 	struct body_path *p = dir == MERLON_REQUEST ? &tx->up : &tx->down;
 	for (unsigned i = 0; i < p->n; i++)
 		if (p->f[i].line == tx->line) {

@@ -115,7 +115,7 @@ static void relay_framing(merlon_tx *tx)
 		tx->keep = false;
 	uint64_t rest = tx->head.framing == HTTP_LENGTH ? tx->body.left : UINT64_MAX;
 	bool whole = tx->body_ended || tx->head.framing == HTTP_NO_BODY;
-	if (tx->w->draining || tx->c->gone || (!whole && rest > DRAIN_REST))
+	if (tx->w->draining || conn_gone(tx->c) || (!whole && rest > DRAIN_REST))
 		tx->keep = false;
 }
 

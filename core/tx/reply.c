@@ -49,7 +49,7 @@ void reply_continue(merlon_tx *tx)
 static bool reply_keeps(const merlon_tx *tx)
 {
 	const struct refusal *r = &tx->refusal;
-	if (r->close || !tx->keep || tx->body_bad || tx->w->draining || tx->c->gone)
+	if (r->close || !tx->keep || tx->body_bad || tx->w->draining || conn_gone(tx->c))
 		return false;
 	if (tx->body_ended || tx->head.framing == HTTP_NO_BODY)
 		return true;

@@ -74,6 +74,8 @@ static enum step_result parse_done(merlon_tx *tx)
 	    url_parse(tx->head.target, tx->head.method == HTTP_OPTIONS, &tx->arena, &tx->url, &why);
 	if (r)
 		return parse_refuse(tx, 400, why);
+	if (url_has_encoded_slash(tx->url.path) && !str_starts(tx->url.path, STR("/v1/models/")))
+		return parse_refuse(tx, 400, "an encoded slash in the path");
 	if (credentials_differ(&tx->head))
 		return parse_refuse(tx, 400, "two credentials with different values");
 	const struct http_field *host = http_first(&tx->head, HTTP_F_HOST);

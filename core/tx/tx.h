@@ -105,7 +105,8 @@ struct body_path {
 	struct slice edit;
 };
 
-#define SMALL_PIECE 2048 /* bytes below which a copy is cheaper than keeping their block */
+#define SMALL_PIECE                                                                                \
+	(BLOCK_SIZE / 2) /* bytes below which a copy is cheaper than keeping their block */
 
 #define TX_DIGESTS STACK_DIGESTS_MAX
 struct merlon_tx {

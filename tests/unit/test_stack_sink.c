@@ -7,6 +7,7 @@
  * The framing here: "SEQ PREV DATA\n", PREV the CRC-32 of the line before.
  */
 #include "stack/sink.h"
+#include "stack/sinkwriter.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -150,7 +151,8 @@ static const char *published(void)
 {
 	const char *path = NULL;
 	const char *why = "";
-	int r = sinks_publish(&path, &why);
+	const struct conf_node *at = NULL;
+	int r = sinks_publish(&at, &path, &why);
 
 	CU_ASSERT_EQUAL(r != 0, path != NULL);
 	return r ? why : "";
@@ -581,19 +583,18 @@ static void ready_says_what_append_does(void)
 	memset(big, 'b', sizeof(big));
 	CU_ASSERT_EQUAL_FATAL(fake_open(&f, "audit.log", 50), 0);
 	CU_ASSERT_STRING_EQUAL_FATAL(published(), "");
-	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, (struct merlon_str){big, SINK_RING / 2}),
+	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, (struct merlon_str){big, SINK_RECORD_MAX}),
 	                MERLON_E_FULL);
-	CU_ASSERT_EQUAL(host_sink_ready(f.sink, NULL, SINK_RING / 2), MERLON_E_FULL);
+	CU_ASSERT_EQUAL(host_sink_ready(f.sink, NULL, SINK_RECORD_MAX), MERLON_E_FULL);
 	CU_ASSERT_EQUAL(host_sink_ready(f.sink, NULL, UINT64_MAX), MERLON_E_FULL);
-	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, (struct merlon_str){big, SINK_RING / 2 - 8}),
-	                0);
-	taken++;
 	/* Full to the last byte. */
-	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, (struct merlon_str){big, SINK_RING / 2 - 8}),
-	                0);
+	for (unsigned i = 0; i < SINK_RING / SINK_RECORD_MAX; i++) {
+		struct merlon_str largest = {big, SINK_RECORD_MAX - 8};
+		CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, largest), 0);
+		taken++;
+	}
 	CU_ASSERT_EQUAL(host_sink_ready(f.sink, NULL, 0), MERLON_E_FULL);
 	CU_ASSERT_EQUAL(host_sink_append(f.sink, NULL, REC("")), MERLON_E_FULL);
-	taken++;
 	sinks_flush();
 	for (unsigned round = 0; round < 20; round++) {
 		int32_t r = 0;
