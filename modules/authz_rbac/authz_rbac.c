@@ -68,16 +68,14 @@ static struct merlon_str text_attr(merlon_tx *tx, struct merlon_str key)
 /* one: room for a role that stands alone as text. */
 static void ask(merlon_tx *tx, struct question *q, struct merlon_str *one)
 {
-	struct merlon_str type = text_attr(tx, TXT("res.type"));
 	struct merlon_val v;
 
 	*q = (struct question){.tx = tx,
 	                       .sub = text_attr(tx, TXT("id.sub")),
 	                       .org = text_attr(tx, TXT("id.org")),
-	                       .action = text_attr(tx, TXT("action"))};
-	/* A name without a type is taken for a model: the stricter reading. */
-	if (!type.ptr || txt_eq(type, TXT("model")))
-		q->model = text_attr(tx, TXT("res.id"));
+	                       .action = text_attr(tx, TXT("action")),
+	                       /* Of a training job too it is the model that is named. */
+	                       .model = text_attr(tx, TXT("res.id"))};
 	q->need = policy_need(q->action);
 	if (H->attr_get(tx, TXT("id.roles"), &v) != 0)
 		return;
@@ -196,8 +194,7 @@ static int32_t check(void *inst, void *w, merlon_tx *tx, uint32_t group)
 	return MERLON_OK;
 }
 
-static const char *const reads[] = {"id.sub", "id.org", "id.roles", "res.type",
-                                    "res.id", "action", NULL};
+static const char *const reads[] = {"id.sub", "id.org", "id.roles", "res.id", "action", NULL};
 
 static const struct merlon_module module = {
     .size = sizeof(struct merlon_module),

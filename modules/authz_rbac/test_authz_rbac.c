@@ -129,10 +129,11 @@ static void another_resource_is_no_model(void)
 	merlon_tx *tx = fake_tx_new();
 	fake_attr_list(tx, "id.roles", "a");
 	fake_attr(tx, "action", "read");
-	fake_attr(tx, "res.id", "file-1");
-	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_AUTHZ),
-	                MERLON_NOCRED); /* no type: a model */
-	fake_attr(tx, "res.type", "file");
+	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_AUTHZ), MERLON_OK); /* no model is named */
+	fake_attr(tx, "res.id", "other");
+	fake_attr(tx, "res.type", "training_job");
+	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_AUTHZ), MERLON_NOCRED);
+	fake_attr(tx, "res.id", "m");
 	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_AUTHZ), MERLON_OK);
 	fake_attr(tx, "id.roles", "a"); /* one role as text */
 	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_AUTHZ), MERLON_OK);
