@@ -11,8 +11,12 @@
 
 #include <stdlib.h>
 
-#define KEYS_MAX 8   /* attributes of a key expression */
-#define KEY_PREFIX 2 /* which attribute it is, so that values of two never meet */
+#define KEYS_MAX 8 /* attributes of a key expression */
+/* Which attribute it is, so that values of two never meet, and the windows where they are not those
+ * of the default: credentials of one identity may have tiers with other windows, which one record
+ * could only count by forgetting the others'. */
+#define KEY_PREFIX 2
+#define KEY_WINDOWS (LIMIT_WINDOWS * sizeof(uint64_t))
 
 struct instance {
 	merlon_ctx *ctx;
@@ -150,38 +154,56 @@ static bool text_attr(merlon_tx *tx, struct merlon_str name, struct merlon_str *
 	return true;
 }
 
-/* The attribute that counts: *value as text, and the zone's key of it in the tx's memory (ptr NULL:
- * no memory). */
-static struct merlon_str find_key(const struct instance *in, merlon_tx *tx,
-                                  struct merlon_str *value)
+/* The attribute that counts. */
+struct subject {
+	struct merlon_str value; /* as text */
+	struct merlon_str id;    /* what it is counted by */
+	uint8_t addr[16];        /* of which id may be a part */
+	uint32_t which;
+};
+
+static void find_subject(const struct instance *in, merlon_tx *tx, struct subject *s)
 {
 	const struct merlon_str source = TXT("net.source");
-	struct merlon_str name = source, out;
-	uint8_t addr[16];
-	uint32_t i = 0;
+	struct merlon_str name = source;
 
-	*value = TXT("");
-	while (i < in->nkeys && !text_attr(tx, in->key[i], value))
-		i++;
-	if (i < in->nkeys) {
-		name = in->key[i];
+	*s = (struct subject){.value = TXT("")};
+	while (s->which < in->nkeys && !text_attr(tx, in->key[s->which], &s->value))
+		s->which++;
+	if (s->which < in->nkeys) {
+		name = in->key[s->which];
 	} else {
-		text_attr(tx, source, value);
-		i = KEYS_MAX + 1;
+		text_attr(tx, source, &s->value);
+		s->which = KEYS_MAX + 1;
 	}
-	out = *value;
-	if (txt_eq(name, source) && cidr_addr(*value, addr) == 0) {
+	s->id = s->value;
+	if (txt_eq(name, source) && cidr_addr(s->value, s->addr) == 0) {
 		/* One customer holds a whole /64: its 2^64 addresses count as one. */
-		out = (struct merlon_str){(const char *)addr, cidr_is_v4(addr) ? 16 : 8};
-		i = KEYS_MAX;
+		s->id = (struct merlon_str){(const char *)s->addr, cidr_is_v4(s->addr) ? 16 : 8};
+		s->which = KEYS_MAX;
 	}
-	char *p = H->tx_alloc(tx, out.len + KEY_PREFIX);
+}
+
+/* The zone's key, in the tx's memory; ptr NULL: there is none. */
+static struct merlon_str zone_key(const struct instance *in, merlon_tx *tx, const struct subject *s,
+                                  const struct limit *l)
+{
+	bool other = false;
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < LIMIT_WINDOWS; i++)
+		other |= l->window[i].length != in->limits.whole.window[i].length;
+	char *p = H->tx_alloc(tx, KEY_PREFIX + KEY_WINDOWS + s->id.len);
 	if (!p)
 		return (struct merlon_str){NULL, 0};
-	p[0] = (char)('0' + i);
-	p[1] = '=';
-	memcpy(p + KEY_PREFIX, out.ptr, out.len);
-	return (struct merlon_str){p, out.len + KEY_PREFIX};
+	p[n++] = (char)('0' + s->which);
+	p[n++] = other ? '/' : '=';
+	for (unsigned i = 0; other && i < LIMIT_WINDOWS; i++) {
+		memcpy(p + n, &l->window[i].length, sizeof(uint64_t));
+		n += sizeof(uint64_t);
+	}
+	memcpy(p + n, s->id.ptr, s->id.len);
+	return (struct merlon_str){p, n + s->id.len};
 }
 
 /* ---- counting; runs under the zone's lock ---- */
@@ -240,6 +262,8 @@ static uint64_t charge(void *rec, uint32_t fresh, void *arg)
 		if (window_fits(&r->window[i], l->window[i].count, 1))
 			continue;
 		uint64_t wait = window_wait(&r->window[i], l->window[i].count, 1, a->now);
+		if (wait == UINT64_MAX) /* a limit of 0: no time helps before it is changed */
+			wait = l->window[i].length;
 		a->refused = true;
 		a->wait = wait > a->wait ? wait : a->wait;
 	}
@@ -326,9 +350,7 @@ static int32_t refuse(const struct instance *in, merlon_tx *tx, const struct ask
 	uint64_t ms = a->wait / 1000000 + (a->wait % 1000000 != 0);
 	struct merlon_fail f = {.size = sizeof(f), .text = TXT("rate limit exceeded")};
 
-	if (a->wait == UINT64_MAX) /* a limit of 0: no time would help */
-		ms = 0;
-	else if (ms < 1000)
+	if (ms < 1000)
 		ms = 1000;
 	f.retry_after_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 	f.detail = a->wait > 0 ? TXT("over its rate") : TXT("too many requests at a time");
@@ -340,18 +362,20 @@ static int32_t refuse(const struct instance *in, merlon_tx *tx, const struct ask
 static int32_t check(void *inst, void *w, merlon_tx *tx, uint32_t group)
 {
 	struct instance *in = inst;
-	struct merlon_str value, tier = TXT("");
+	struct merlon_str tier = TXT("");
 	struct ask a = {.tightest = -1};
+	struct subject s;
 
 	(void)w;
 	(void)group;
-	struct merlon_str key = find_key(in, tx, &value);
-	if (!key.ptr)
-		return MERLON_ERROR;
+	find_subject(in, tx, &s);
 	text_attr(tx, TXT("id.tier"), &tier);
-	const struct limit l = limits_for(&in->limits, value, tier);
+	const struct limit l = limits_for(&in->limits, s.value, tier);
 	if (l.window[0].length == 0 && l.window[1].length == 0 && l.concurrency < 0)
 		return MERLON_IGNORE;
+	struct merlon_str key = zone_key(in, tx, &s, &l);
+	if (!key.ptr)
+		return MERLON_ERROR;
 	a.limit = &l;
 	a.now = H->now(MERLON_CLOCK_MONOTONIC);
 	if (H->zone_update(in->zone, tx, key, charge, &a) != 0) {
@@ -365,8 +389,8 @@ static int32_t check(void *inst, void *w, merlon_tx *tx, uint32_t group)
 	if (a.refused)
 		return refuse(in, tx, &a);
 	if (l.concurrency >= 0) {
-		struct slot *s = H->tx_slot(in->ctx, tx);
-		*s = (struct slot){key, 1};
+		struct slot *slot = H->tx_slot(in->ctx, tx);
+		*slot = (struct slot){key, 1};
 	}
 	return MERLON_OK;
 }

