@@ -164,7 +164,7 @@ static int check_file(struct chain *c, const char *path, struct found *f)
 	if (r == 1)
 		f->line = number;
 	else if (ferror(in))
-		r = -EIO;
+		r = -errno;
 	fclose(in);
 	return r;
 }
