@@ -97,7 +97,7 @@ test('P7: a refused reload changes nothing, exits with 1 and names file and line
 		['upstream = "llm"; }', 'upstream = "lm"; }', 'path = "/v1/"'],
 		['workers = 2;', 'workers = 3;', 'workers'],
 		['socket = "merlon.sock"', 'socket = "other.sock"', 'merlon.sock'],
-		['workers = 2;', 'workers = 2', 'listeners'],
+		['workers = 2;', 'workers = = 2;', 'workers'],
 		[`address = "${HOST}:${s.port}"`, `address = "${HOST}:${s.upstream}"`, 'name = "main"'],
 		['path = "audit.log"', 'path = "audit.log"; mode = "strict"', 'audit_file'],
 		['path = "audit.log"', 'path = "nowhere/audit.log"', 'audit_file'],
