@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { ctl, freePort, line, run, site, until, HOST, MERLOND, MODULES } from './lib.mjs';
+import { ctl, line, run, site, until, HOST, MERLOND, MODULES } from './lib.mjs';
 
 const merlond = (...args) => run(MERLOND, args);
 
@@ -232,11 +232,16 @@ test('merlond: exit codes and checks', async (t) => {
 		assert.equal((await merlond(...args)).code, 64, args.join(' '));
 
 	for (const [from, to] of [['workers = 2;', 'workers = = 2;'], ['keys_file', 'nonsense'], ['"authz_rbac"', '"nonesuch"'],
-		['upstream = "llm"; }', 'upstream = "x"; }'], ['"audit.log"; ', '"audit.log"; mode = "strict"; '],
+		['upstream = "llm"; }', 'upstream = "x"; }'], ['"audit.log"; ', '"nowhere/audit.log"; '],
+		['"audit.log"; ', '"audit.log"; mode = "strict"; '],
 		['workers = 2;', 'workers = 99999999999999999999;'], ['workers = 2;', 'fallback_stack = "a\\x00b";'],
-		['requisite', 'optional'], [`address = "${HOST}:${s.port}"`, 'address = "nonsense"'], ['workers = 2;', 'tls = {};']]) {
+		['requisite', 'optional'], ['api = "openai"', 'api = "anthropic"'], ['api = "openai"', 'api = "kserve"'],
+		['"main";', '"main"; tls = { certificate = "x"; key = "y"; };'], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local',
+			'requisite', 'default = { tokens = "5/1m"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local', 'requisite',
+			'default = { cost = "5.0/1m"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local', 'requisite',
+			'default = { requests = "5/1m"; }; penalty = { after = "5/1m"; block = "30s"; };')}`], [`address = "${HOST}:${s.port}"`, 'address = "nonsense"'], ['workers = 2;', 'tls = {};']]) {
 		assert.ok(good.includes(from));
-		const text = good.replace(from, to);
+		const text = good.replace(from, to).replace('merlon.sock', 'second.sock');
 		for (const args of [['-t'], ['-f']]) {
 			const r = await check(text, ...args);
 			assert.equal(r.code, 78, `${to}: ${r.stderr}`);
@@ -253,9 +258,10 @@ test('merlond: exit codes and checks', async (t) => {
 	const taken = await check(good.replace('merlon.sock', 'second.sock'), '-f');
 	assert.equal(taken.code, 69, taken.stderr);
 	assert.ok(taken.stderr.includes('other.conf:'), taken.stderr);
-	const nowhere = await check(good.replace('merlon.sock', 'second.sock').replace('"audit.log"', '"nowhere/audit.log"')
-		.replace(`:${s.port}"`, `:${await freePort()}"`).replace(`:${s.o.admin}"`, `:${await freePort()}"`), '-f');
+	const nowhere = await check(good.replace('merlon.sock', 'second.sock'), '-f', '-p', s.file('nowhere/pid'));
 	assert.equal(nowhere.code, 74, nowhere.stderr);
+	const socket = await check(good.replace('merlon.sock', 'nowhere/second.sock'), '-f');
+	assert.equal(socket.code, 74, socket.stderr);
 	assert.equal((await s.chat('alice')).status, 200, 'the first one serves on');
 
 	// Checks bind nothing and create nothing.
@@ -294,6 +300,16 @@ test('merlond -d serves when the command returns, and leaves a pid file', async 
 	assert.equal((await s.status()).pid, pid);
 	const second = await merlond('-d', '-c', s.file('merlon.conf'), '-m', MODULES);
 	assert.equal(second.code, 69, 'a failure is told by the command');
+});
+
+test('signals of later versions are refused with a word', async (t) => {
+	const s = site(t);
+	await s.demo();
+	await s.usualKeys();
+	await s.gateway();
+	s.merlond.kill('SIGUSR2');
+	await until(() => /USR2.*(version|later|not supported)/i.test(s.log()), 'a message');
+	assert.equal((await s.chat('alice')).status, 200);
 });
 
 test('TERM: idle connections end, running requests finish, then the process ends with 0', async (t) => {
