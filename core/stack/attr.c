@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define ATTRS_FEW 20 /* what most requests have */
+
 void attrs_init(struct attrs *as, struct arena *a)
 {
 	*as = (struct attrs){.arena = a};
@@ -54,22 +56,46 @@ static struct merlon_val copy_val(struct arena *a, const struct merlon_val *v)
 	return out;
 }
 
-/* by NULL: the core's own, whose keys live as long as the attributes do. */
+static void grow(struct attrs *as)
+{
+	unsigned cap = as->cap ? as->cap * 2 : ATTRS_FEW;
+	struct attr *v = arena_alloc(as->arena, cap * sizeof(*v));
+
+	if (as->n)
+		memcpy(v, as->v, as->n * sizeof(*v));
+	as->v = v;
+	as->cap = cap;
+}
+
+/* by NULL: the core's own, whose keys live as long as the attributes do. They always find room: a
+ * client who fills it with a long path or host must not make what policies look at disappear. */
 static int put(struct attrs *as, const merlon_ctx *by, struct str key, const struct merlon_val *val)
 {
 	size_t vn = val_size(val);
-	if (key.n > ATTRS_BYTES_MAX || vn > ATTRS_BYTES_MAX ||
-	    as->bytes + key.n + vn > ATTRS_BYTES_MAX || as->n >= ATTRS_MAX)
+	if (by && (key.n > ATTRS_BYTES_MAX || vn > ATTRS_BYTES_MAX ||
+	           as->bytes + key.n + vn > ATTRS_BYTES_MAX || as->taken >= ATTRS_MAX))
 		return MERLON_E_FULL;
-	if (!as->v)
-		as->v = arena_alloc(as->arena, ATTRS_MAX * sizeof(*as->v));
+	if (as->n == as->cap)
+		grow(as);
 	as->v[as->n++] = (struct attr){
 	    .key = by ? arena_str(as->arena, key) : key,
 	    .val = copy_val(as->arena, val),
 	    .writer = by,
 	};
-	as->bytes += key.n + vn;
+	if (by) {
+		as->bytes += key.n + vn;
+		as->taken++;
+	}
 	return 0;
+}
+
+/* The attribute is no more: its room is free again. */
+static void give_back(struct attrs *as, const struct attr *at)
+{
+	if (!at->writer)
+		return;
+	as->bytes -= attr_size(at);
+	as->taken--;
 }
 
 int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val)
@@ -116,6 +142,11 @@ static bool same_text(const struct merlon_val *a, const struct merlon_val *b)
 	       str_eq(from_merlon(a->u.str), from_merlon(b->u.str));
 }
 
+static bool writes_identity(const struct attrs *as, const merlon_ctx *by)
+{
+	return as->id_write && (!as->line || as->line == by);
+}
+
 static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
                         const struct merlon_val *val)
 {
@@ -125,10 +156,12 @@ static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
 	struct merlon_val list = {.type = MERLON_VAL_STRLIST, .count = 1, .u.list = &val->u.str};
 	if (k->type == MERLON_VAL_STRLIST && val->type == MERLON_VAL_STR)
 		val = &list;
-	if (val->type != k->type)
+	if (val->type != k->type) {
+		as->id_lost |= writes_identity(as, by);
 		return MERLON_E_INVAL;
+	}
 	/* Another line's callback may come while this one's hook is suspended. */
-	if (!as->id_write || (as->line && as->line != by))
+	if (!writes_identity(as, by))
 		return 0;
 	if (as->id_fill) {
 		const struct attr *old = attrs_get(as, key);
@@ -138,7 +171,9 @@ static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
 			return 0;
 		}
 	}
-	return put(as, by, key, val);
+	int r = put(as, by, key, val);
+	as->id_lost |= r != 0;
+	return r;
 }
 
 /* Whether key is x.<module>.<something>. */
@@ -184,7 +219,7 @@ unsigned attrs_mark(const struct attrs *as)
 void attrs_rollback(struct attrs *as, unsigned mark)
 {
 	while (as->n > mark)
-		as->bytes -= attr_size(&as->v[--as->n]);
+		give_back(as, &as->v[--as->n]);
 }
 
 void attrs_line_begin(struct attrs *as, const merlon_ctx *line)
@@ -192,12 +227,12 @@ void attrs_line_begin(struct attrs *as, const merlon_ctx *line)
 	as->line_open = true;
 	as->line = line;
 	as->fill_mark = as->n;
-	as->id_write = as->id_fill = as->org_conflict = false;
+	as->id_write = as->id_fill = as->org_conflict = as->id_lost = false;
 }
 
 void attrs_line_end(struct attrs *as)
 {
-	as->line_open = as->id_write = as->id_fill = as->org_conflict = false;
+	as->line_open = as->id_write = as->id_fill = as->org_conflict = as->id_lost = false;
 	as->line = NULL;
 }
 
@@ -214,7 +249,7 @@ void attrs_drop_identity(struct attrs *as, unsigned mark)
 	unsigned kept = mark;
 	for (unsigned i = mark; i < as->n; i++) {
 		if (str_starts(as->v[i].key, STR("id.")))
-			as->bytes -= attr_size(&as->v[i]);
+			give_back(as, &as->v[i]);
 		else
 			as->v[kept++] = as->v[i];
 	}

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "merlon/module.h"
 
-#define ATTRS_MAX 64
+#define ATTRS_MAX 64 /* by modules */
 #define ATTRS_BYTES_MAX 16384
 
 struct attr {
@@ -20,19 +20,21 @@ struct attr {
 };
 struct attrs {
 	struct arena *arena;
-	struct attr *v; /* ATTRS_MAX once the first is set, in the arena */
-	unsigned n;
-	size_t bytes;
+	struct attr *v; /* in the arena */
+	unsigned n, cap;
+	unsigned taken; /* of ATTRS_MAX, by modules */
+	size_t bytes;   /* likewise of ATTRS_BYTES_MAX */
 	/* what the line under way may write: set by the run */
 	bool id_write;     /* id.* is taken (kept or dropped when the line has answered) */
 	bool id_fill;      /* identity = "add": only keys that are unset */
 	bool org_conflict; /* id_fill met a differing id.org */
+	bool id_lost;      /* a part of id.* could not be taken: an OK would stand for more than was meant */
 	unsigned fill_mark; /* attributes before the line under way; id_fill: these are kept */
 	bool line_open;     /* between attrs_line_begin() and attrs_line_end() */
 	const merlon_ctx *line; /* whose id.* are taken; NULL: anybody's */
 };
 void attrs_init(struct attrs *as, struct arena *a);
-/* The host's own writing: any key, which is not copied. 0 or MERLON_E_FULL. */
+/* The host's own writing: any key, which is not copied. Always 0: modules' room is counted apart. */
 int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
 int attrs_set_str(struct attrs *as, struct str key, struct str value); /* empty p: nothing is set */
 /* A module's writing, under the rules of design §3 and module.h attr_set(). */

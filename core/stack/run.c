@@ -122,8 +122,9 @@ static void line_begin(struct run *r, const struct stack_line *l)
 static int32_t line_end(struct run *r, int32_t code)
 {
 	bool conflict = r->attrs->org_conflict;
+	bool lost = r->attrs->id_lost;
 	attrs_line_end(r->attrs);
-	if (code <= 0 || code > MERLON_CODE_MAX)
+	if (code <= 0 || code > MERLON_CODE_MAX || (code == MERLON_OK && lost))
 		return MERLON_ERROR;
 	return code == MERLON_OK && conflict ? MERLON_DENIED : code;
 }

@@ -194,9 +194,12 @@ static void bounds_hold(void)
 		CU_ASSERT_EQUAL(by(key, val_str("")), 0);
 	}
 	CU_ASSERT_EQUAL(by("x.mod.more", val_str("")), MERLON_E_FULL);
-	CU_ASSERT_EQUAL(attrs_set_str(&as, STR("action"), STR("read")), MERLON_E_FULL);
+	/* the host's own find room all the same */
+	CU_ASSERT_EQUAL(attrs_set_str(&as, STR("action"), STR("read")), 0);
+	CU_ASSERT(str_eq(attrs_str(&as, STR("action")), STR("read")));
 	attrs_rollback(&as, 0);
 	CU_ASSERT_EQUAL(as.bytes, 0);
+	CU_ASSERT_EQUAL(as.taken, 0);
 	struct merlon_val v = {.type = MERLON_VAL_BYTES, .u.str = {big, sizeof(big) - 7}};
 	CU_ASSERT_EQUAL(by("x.mod.k", v), 0); /* 7 of the key: exactly full */
 	CU_ASSERT_EQUAL(by("x.mod.l", val_str("")), MERLON_E_FULL);
@@ -216,7 +219,52 @@ static void bounds_hold(void)
 	end();
 }
 
+/* A long Host field once made res.id disappear, and with it what a policy said of the model. */
+static void a_client_cannot_use_up_the_room(void)
+{
+	static char big[ATTRS_BYTES_MAX * 2];
+	char key[24];
+	memset(big, 'h', sizeof(big));
+	begin();
+	CU_ASSERT_EQUAL(attrs_set_str(&as, STR("req.host"), (struct str){big, sizeof(big)}), 0);
+	as.id_write = true;
+	CU_ASSERT_EQUAL(by("id.sub", val_str("alice")), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(key, sizeof(key), "res.%u", i);
+		CU_ASSERT_EQUAL(attrs_set_str(&as, arena_str(&arena, str_of(key)), STR("v")), 0);
+	}
+	CU_ASSERT(str_eq(attrs_str(&as, STR("res.99")), STR("v")));
+	CU_ASSERT(str_eq(attrs_str(&as, STR("id.sub")), STR("alice")));
+	CU_ASSERT_EQUAL(attrs_str(&as, STR("req.host")).n, sizeof(big));
+	end();
+}
+
+static void a_lost_part_of_the_identity_is_noted(void)
+{
+	static char big[ATTRS_BYTES_MAX];
+	memset(big, 'm', sizeof(big));
+	struct merlon_val models = {.type = MERLON_VAL_STR, .u.str = {big, sizeof(big)}};
+	struct merlon_val number = {.type = MERLON_VAL_I64, .u.i64 = 1};
+	begin();
+	attrs_line_begin(&as, me);
+	CU_ASSERT_EQUAL(by("id.allow_models", models), 0); /* dropped: it may not */
+	CU_ASSERT(!as.id_lost);
+	as.id_write = true;
+	CU_ASSERT_EQUAL(by("id.sub", val_str("alice")), 0);
+	CU_ASSERT_EQUAL(by("x.mod.k", models), MERLON_E_FULL);
+	CU_ASSERT(!as.id_lost);
+	CU_ASSERT_EQUAL(by("id.allow_models", models), MERLON_E_FULL);
+	CU_ASSERT(as.id_lost);
+	attrs_line_begin(&as, me);
+	CU_ASSERT(!as.id_lost);
+	as.id_write = true;
+	CU_ASSERT_EQUAL(by("id.allow_actions", number), MERLON_E_INVAL);
+	CU_ASSERT(as.id_lost);
+	end();
+}
+
 UNIT_MAIN("stack attr", UNIT(keys_of_others_are_denied), UNIT(identity_has_types),
           UNIT(what_may_not_be_established_is_dropped), UNIT(fill_keeps_what_stands),
           UNIT(rollback_brings_back), UNIT(identity_goes_the_rest_stays), UNIT(values_are_copies),
-          UNIT(bounds_hold))
+          UNIT(bounds_hold), UNIT(a_client_cannot_use_up_the_room),
+          UNIT(a_lost_part_of_the_identity_is_noted))
