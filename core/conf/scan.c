@@ -9,15 +9,29 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+/* Names the first line with each fault; no sequence of UTF-8 goes over the end of a line. */
+static void check_bytes(const char *file, struct str text, struct conf_diag *d)
+{
+	bool nul = false, utf8 = false;
+	for (unsigned n = 1; text.p && !(nul && utf8); n++) {
+		struct str line = str_split(&text, '\n');
+		if (!nul && line.n > 0 && memchr(line.p, '\0', line.n)) {
+			conf_error_at(d, file, n, "holds a NUL byte");
+			nul = true;
+		}
+		if (!utf8 && !str_utf8_valid(line)) {
+			conf_error_at(d, file, n, "is not valid UTF-8");
+			utf8 = true;
+		}
+	}
+}
+
 void scan_init(struct scan *s, const char *file, struct str text, unsigned depth,
                struct conf_diag *d)
 {
 	*s = (struct scan){
 	    .file = file, .text = text, .line = 1, .depth = depth, .line_start = true, .d = d};
-	if (memchr(text.p ? text.p : "", '\0', text.n))
-		conf_error_at(d, file, 0, "holds a NUL byte");
-	if (!str_utf8_valid(text))
-		conf_error_at(d, file, 0, "is not valid UTF-8");
+	check_bytes(file, text, d);
 }
 
 static char peek(const struct scan *s, size_t ahead)
