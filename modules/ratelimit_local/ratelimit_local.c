@@ -9,6 +9,7 @@
 #include "common/window.h"
 #include "limits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define KEYS_MAX 8 /* attributes of a key expression */
@@ -57,16 +58,37 @@ static const struct merlon_option options[] = {
     {"count", MERLON_OPT_ANY, 0, NULL, NULL, NULL, "Not supported by this version."},
 };
 
+/* Attributes with one text as value; of res and x nobody knows all. */
+static const char *const attributes[] = {"id.sub",     "id.org",        "id.team",    "id.tier",
+                                         "id.method",  "id.credential", "net.source", "net.peer",
+                                         "req.method", "req.path",      "req.host",   "action"};
+#define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
+
 static bool names_attribute(struct merlon_str s)
 {
-	static const char *const families[] = {"id.", "res.", "net.", "tls.", "req.", "llm.", "x."};
+	static const char *const families[] = {"res.", "tls.", "llm.", "x."};
 
 	for (unsigned i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		size_t n = strlen(families[i]);
 		if (s.len > n && memcmp(s.ptr, families[i], n) == 0)
 			return true;
 	}
-	return txt_eq(s, TXT("action"));
+	for (unsigned i = 0; i < ATTRIBUTES; i++) {
+		if (txt_eq(s, txt_of(attributes[i])))
+			return true;
+	}
+	return false;
+}
+
+static void no_attribute(const merlon_cfg *cfg, struct merlon_str s)
+{
+	const char *near = txt_suggest(s, attributes, ATTRIBUTES);
+	char text[256];
+	int n = snprintf(text, sizeof(text), "\"%.*s\" is no attribute to count by%s%s%s",
+	                 s.len < 64 ? (int)s.len : 64, s.len > 0 ? s.ptr : "",
+	                 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+
+	H->cfg_error(cfg, "key", (struct merlon_str){text, (uint64_t)n});
 }
 
 static int read_key(struct instance *in, const merlon_cfg *cfg)
@@ -84,7 +106,7 @@ static int read_key(struct instance *in, const merlon_cfg *cfg)
 	}
 	for (uint32_t i = 0; i < v.count; i++) {
 		if (!names_attribute(v.u.list[i])) {
-			H->cfg_error(cfg, "key", TXT("names no attribute, as id.sub is one"));
+			no_attribute(cfg, v.u.list[i]);
 			return -1;
 		}
 		in->key[in->nkeys++] = pool_copy(&in->limits.pool, v.u.list[i]);
