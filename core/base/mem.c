@@ -184,7 +184,8 @@ static void *alloc_slow(struct arena *a, size_t n, size_t rounded)
 	struct arena_page *page;
 	char *data;
 
-	if (rounded > PAGE_ROOM / 2) {
+	/* The first object of an arena is what the others belong to: it may take most of a page. */
+	if (rounded > PAGE_ROOM / 2 && (a->page || rounded > PAGE_ROOM / 4 * 3)) {
 		page = xmalloc(sizeof(*page) + rounded);
 		/* One more than it holds where it would look like a page of the pool. */
 		page->room = rounded == PAGE_ROOM ? rounded - 1 : rounded;

@@ -34,7 +34,7 @@ struct arena_pool {
 void arena_pool_init(struct arena_pool *pool, unsigned keep);
 void arena_pool_deinit(struct arena_pool *pool);
 
-#define ARENA_PAGE 4096 /* bytes a page, its header included; larger requests get a block of their own */
+#define ARENA_PAGE 8192 /* bytes a page, its header included; larger requests get a block of their own */
 
 struct arena {
 	struct arena_pool *pool; /* NULL: the heap */

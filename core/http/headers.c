@@ -23,6 +23,23 @@ const struct http_field *http_find(const struct http_head *h, struct str name, u
 	return NULL;
 }
 
+void http_head_moved(struct http_head *h, const char *from, const char *to)
+{
+	struct str *const texts[] = {&h->method_text, &h->target, &h->reason};
+
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i]->n)
+			texts[i]->p = to + (texts[i]->p - from);
+	}
+	for (unsigned i = 0; i < h->nfields; i++) {
+		struct http_field *f = &h->fields[i];
+
+		f->name.p = to + (f->name.p - from);
+		/* An empty value lies in the head too. */
+		f->value.p = to + (f->value.p - from);
+	}
+}
+
 int http_list_each(struct str value, int (*fn)(void *arg, struct str member), void *arg)
 {
 	while (value.p) {

@@ -10,6 +10,8 @@
 
 /* Field number `index` (from 0) of that name (case folded) that is not dropped; NULL: none. */
 const struct http_field *http_find(const struct http_head *h, struct str name, unsigned index);
+/* The bytes that the head was parsed from have moved. */
+void http_head_moved(struct http_head *h, const char *from, const char *to);
 /* Calls fn for each member of a comma-divided list value, trimmed, empty ones left out; stops when fn answers
  * non-zero and returns that. */
 int http_list_each(struct str value, int (*fn)(void *arg, struct str member), void *arg);

@@ -4,6 +4,7 @@
  * parse: the head, under its limits, or the status that names what is wrong with it. Syntax comes
  * before routing.
  */
+#include "http/headers.h"
 #include "tx/reply.h"
 #include "tx/step.h"
 
@@ -30,7 +31,7 @@ static const char *malformed_code(unsigned status)
 static enum step_result parse_refuse(merlon_tx *tx, unsigned status, const char *why)
 {
 	/* What the head names lies in these bytes, which the connection may let go of. */
-	if (!tx->head_bytes.block)
+	if (!tx->head_bytes.p)
 		tx->head_bytes = stream_take(tx->c->s, stream_in(tx->c->s).n);
 	tx->refusal.close = true;
 	tx->body_bad = true; /* what follows cannot be told apart from a body */
@@ -62,10 +63,23 @@ static bool credentials_differ(const struct http_head *h)
 	return false;
 }
 
-static enum step_result parse_done(merlon_tx *tx)
+/* A long stream would keep a whole block for the few hundred bytes of the head that asked for it,
+ * so the head moves into the arena. */
+static void parse_keep(merlon_tx *tx)
 {
 	struct stream *s = tx->c->s;
-	tx->head_bytes = stream_take(s, tx->head.size);
+	struct http_head *h = &tx->head;
+	struct str from = {stream_in(s).p, h->size};
+	char *to = arena_alloc(&tx->arena, from.n);
+	memcpy(to, from.p, from.n);
+	http_head_moved(h, from.p, to);
+	tx->head_bytes = (struct slice){NULL, to, from.n};
+	stream_skip(s, from.n);
+}
+
+static enum step_result parse_done(merlon_tx *tx)
+{
+	parse_keep(tx);
 	forward_source(tx);
 	forward_request_id(tx);
 	tx->keep = tx->head.keep_alive;

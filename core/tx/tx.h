@@ -127,7 +127,7 @@ struct merlon_tx {
 	/* request */
 	uint64_t began;          /* monotonic ns */
 	uint64_t began_wall;     /* us */
-	struct slice head_bytes; /* keeps the head's text */
+	struct slice head_bytes; /* keeps the head's text; of one that was refused: in a block */
 	struct http_head head;
 	struct url url;
 	struct str host;   /* lower case, without the port */
