@@ -353,7 +353,8 @@ struct merlon_host {
 	int32_t (*attr_get)(merlon_tx *tx, struct merlon_str key, struct merlon_val *out);
 	/* id.* by a grantor in auth only; x.<module>.* by anyone. What the line may not establish is dropped
 	 * without an error, as is everything it wrote if it does not answer OK.
-	 * MERLON_E_DENIED: a key of the host's. MERLON_E_FULL: over 64 keys or 16 KiB. */
+	 * MERLON_E_DENIED: a key of the host's. MERLON_E_FULL: modules have set over 64 keys or 16 KiB. After
+	 * an error about id.* an OK counts as ERROR, since a part of the identity would be missing. */
 	int32_t (*attr_set)(merlon_ctx *ctx, merlon_tx *tx, struct merlon_str key, const struct merlon_val *val);
 	/* Every attribute whose key begins with prefix; returns what the callback did. */
 	int32_t (*attr_each)(merlon_tx *tx, struct merlon_str prefix, merlon_attr_fn fn, void *arg);

@@ -552,8 +552,37 @@ static void decisions_are_told(void)
 	fake_deinit(&f);
 }
 
+static int32_t call_wrong_type(merlon_tx *tx, const struct stack_line *l, enum conf_group g)
+{
+	struct fake_tx *t = (struct fake_tx *)(void *)tx;
+	struct merlon_val v = {.type = MERLON_VAL_I64, .u.i64 = 1};
+
+	CU_ASSERT_EQUAL(attrs_set_by(&t->attrs, l->ctx, l->conf->name, STR("id.allow_models"), &v),
+	                MERLON_E_INVAL);
+	return fake_call(tx, l, g);
+}
+
+/* Without its models the identity would be allowed all of them. */
+static void a_lost_part_of_the_identity_is_an_error(void)
+{
+	static const struct run_ops ops = {call_wrong_type, fake_decided, fake_discard};
+	const char *const specs[] = {"auth: a|requisite|OK"};
+	struct fake f;
+	struct fake_tx t;
+	struct run r;
+
+	CU_ASSERT_FATAL(fake_init(&f, specs, 1));
+	fake_tx_init(&t);
+	run_begin(&r, &f.v[0], G_AUTH, &ops, (merlon_tx *)(void *)&t, &t.attrs);
+	CU_ASSERT_EQUAL(run_go(&r), RUN_END);
+	CU_ASSERT_EQUAL(run_verdict(&r).status, 500);
+	CU_ASSERT_EQUAL(t.attrs.n, 0);
+	fake_tx_deinit(&t);
+	fake_deinit(&f);
+}
+
 UNIT_MAIN("stack run", UNIT(truth_table), UNIT(empty_and_none), UNIT(nonsense_is_an_error),
           UNIT(no_code_repairs_neg), UNIT(grantors_and_helpers), UNIT(brackets), UNIT(fail_open),
           UNIT(includes), UNIT(too_deep_is_an_error), UNIT(shadow), UNIT(every_audit_line_runs),
           UNIT(status_on_bad_credential), UNIT(rollback_and_identity), UNIT(the_way_back),
-          UNIT(decisions_are_told))
+          UNIT(decisions_are_told), UNIT(a_lost_part_of_the_identity_is_an_error))
