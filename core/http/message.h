@@ -56,7 +56,7 @@ enum http_field_id {
 	HTTP_F_X_FORWARDED, /* any x-forwarded-*, x-real-ip */
 	HTTP_F_X_RATELIMIT, /* any x-ratelimit-* */
 	HTTP_F_X_REQUEST_ID,
-	HTTP_F_RESERVED,    /* identity headers that clients may not set (design §6) */
+	HTTP_F_RESERVED,    /* what clients may not set: identity (design §6), another method or path */
 	HTTP_F_COUNT
 };
 

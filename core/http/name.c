@@ -31,7 +31,9 @@ static const struct known len11[] = {{"traceparent", HTTP_F_TRACEPARENT}, {0}};
 static const struct known len12[] = {
     {"content-type", HTTP_F_CONTENT_TYPE}, {"x-request-id", HTTP_F_X_REQUEST_ID}, {0}};
 static const struct known len13[] = {{"authorization", HTTP_F_AUTHORIZATION}, {0}};
-static const struct known len14[] = {{"content-length", HTTP_F_CONTENT_LENGTH}, {0}};
+static const struct known len14[] = {{"content-length", HTTP_F_CONTENT_LENGTH},
+                                     {"http2-settings", HTTP_F_UPGRADE}, /* a part of it */
+                                     {0}};
 static const struct known len15[] = {{"accept-encoding", HTTP_F_ACCEPT_ENCODING}, {0}};
 static const struct known len16[] = {{"content-encoding", HTTP_F_CONTENT_ENCODING},
                                      {"proxy-connection", HTTP_F_PROXY_CONNECTION},
@@ -84,13 +86,27 @@ bool http_name_reserved(struct str name)
 	return false;
 }
 
+/* By these some upstreams take another method or path than the one that was authorised. */
+static bool overrides_request(struct str name)
+{
+	static const char *const names[] = {"x-http-method",     "x-http-method-override",
+	                                    "x-method-override", "x-original-url",
+	                                    "x-original-uri",    "x-rewrite-url"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (folded_is(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
 static enum http_field_id id_by_prefix(struct str name)
 {
 	char first = http_lower(name.p[0]);
 
 	if (first != 'x' && first != 'r')
 		return HTTP_F_OTHER;
-	if (http_name_reserved(name))
+	if (http_name_reserved(name) || overrides_request(name))
 		return HTTP_F_RESERVED;
 	/* As upstreams written for CGI would read it: '_' is '-'. */
 	if (folded_starts(name, "x-forwarded-") || folded_is(name, "x-real-ip"))

@@ -84,6 +84,18 @@ static void identity_names_are_reserved_however_spelt(void)
 	}
 }
 
+static void headers_name_no_other_method_or_path(void)
+{
+	static const char *const names[] = {"X-HTTP-Method",     "X-HTTP-Method-Override",
+	                                    "x_method_override", "X-Original-URL",
+	                                    "X-Original-Uri",    "X-Rewrite-URL"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		CU_ASSERT_EQUAL(http_field_id_of(str_of(names[i])), HTTP_F_RESERVED);
+	CU_ASSERT_NOT_EQUAL(http_field_id_of(STR("x-original")), HTTP_F_RESERVED);
+	CU_ASSERT_EQUAL(http_field_id_of(STR("HTTP2-Settings")), HTTP_F_UPGRADE);
+}
+
 static void methods_are_case_sensitive(void)
 {
 	CU_ASSERT_EQUAL(http_method_of(STR("GET")), HTTP_GET);
@@ -364,7 +376,8 @@ static void reasons_are_known(void)
 }
 
 UNIT_MAIN("http_fields", UNIT(names_have_ids_in_any_case),
-          UNIT(identity_names_are_reserved_however_spelt), UNIT(methods_are_case_sensitive),
+          UNIT(identity_names_are_reserved_however_spelt),
+          UNIT(headers_name_no_other_method_or_path), UNIT(methods_are_case_sensitive),
           UNIT(requests_lose_hop_by_hop_identity_and_credentials),
           UNIT(responses_lose_hop_by_hop_only), UNIT(connection_is_obeyed_wherever_it_stands),
           UNIT(find_counts_what_is_not_dropped), UNIT(lists_are_cut_at_commas),
