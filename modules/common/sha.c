@@ -44,7 +44,7 @@ int sha_sum(struct sha *s, struct merlon_str data, uint8_t out[SHA_LEN])
 {
 	unsigned n = 0;
 
-	/* With the same algorithm, which the context has: naming it would cost an allocation. */
+	/* With the algorithm that the context has: naming it again costs a fifth more. */
 	if (EVP_DigestInit_ex2(s->ctx, NULL, NULL) != 1 ||
 	    EVP_DigestUpdate(s->ctx, data.ptr, data.len) != 1 ||
 	    EVP_DigestFinal_ex(s->ctx, out, &n) != 1)

@@ -58,7 +58,9 @@ static void pages_return_to_the_pool_up_to_its_limit(void)
 
 static void large_requests_have_their_own_memory(void)
 {
-	static const size_t sizes[] = {2032, 2048, 4064, 4079, 4080, 4081, 4096, 100000};
+	static const size_t sizes[] = {ARENA_PAGE / 2 - 16, ARENA_PAGE / 2,  ARENA_PAGE - 32,
+	                               ARENA_PAGE - 17,     ARENA_PAGE - 16, ARENA_PAGE - 15,
+	                               ARENA_PAGE,          100000};
 	struct arena_pool pool;
 	struct arena a;
 	char *small, *next;
@@ -76,12 +78,31 @@ static void large_requests_have_their_own_memory(void)
 	/* Only ordinary pages may be kept: one that was cut to a request would be too small for the
 	 * next user. */
 	for (struct arena b = {.pool = &pool}; pool.nfree;) {
-		memset(arena_alloc(&b, 2000), 1, 2000);
-		memset(arena_alloc(&b, 2000), 1, 2000);
+		memset(arena_alloc(&b, ARENA_PAGE / 2 - 96), 1, ARENA_PAGE / 2 - 96);
+		memset(arena_alloc(&b, ARENA_PAGE / 2 - 96), 1, ARENA_PAGE / 2 - 96);
 		if (pool.nfree == 0)
 			arena_deinit(&b), pool.keep = 0, arena_pool_deinit(&pool);
 	}
 	CU_ASSERT(pool.nfree == 0);
+}
+
+static void first_object_may_take_most_of_a_page(void)
+{
+	struct arena_pool pool;
+	struct arena a;
+	char *first;
+
+	arena_pool_init(&pool, 100);
+	arena_init(&a, &pool);
+	first = arena_alloc(&a, ARENA_PAGE / 8 * 5);
+	memset(first, 0xee, ARENA_PAGE / 8 * 5);
+	CU_ASSERT((char *)arena_alloc(&a, 16) == first + ARENA_PAGE / 8 * 5);
+	arena_deinit(&a);
+	CU_ASSERT(pool.nfree == 1);
+	memset(arena_alloc(&a, ARENA_PAGE / 8 * 7), 0xee, ARENA_PAGE / 8 * 7);
+	CU_ASSERT(pool.nfree == 1);
+	arena_deinit(&a);
+	arena_pool_deinit(&pool);
 }
 
 static void zeroed_text_and_printed_pieces(void)
@@ -187,7 +208,7 @@ static void the_last_fault_names_its_place(void)
 
 UNIT_MAIN("mem", UNIT(every_piece_is_aligned_and_its_own),
           UNIT(pages_return_to_the_pool_up_to_its_limit),
-          UNIT(large_requests_have_their_own_memory), UNIT(zeroed_text_and_printed_pieces),
-          UNIT(hooks_run_last_first_and_once), UNIT(secrets_are_wiped_before_the_memory_goes),
-          UNIT(constant_time_compare), UNIT(locals_free_and_close_themselves),
-          UNIT(the_last_fault_names_its_place))
+          UNIT(large_requests_have_their_own_memory), UNIT(first_object_may_take_most_of_a_page),
+          UNIT(zeroed_text_and_printed_pieces), UNIT(hooks_run_last_first_and_once),
+          UNIT(secrets_are_wiped_before_the_memory_goes), UNIT(constant_time_compare),
+          UNIT(locals_free_and_close_themselves), UNIT(the_last_fault_names_its_place))
