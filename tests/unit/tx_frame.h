@@ -59,12 +59,11 @@ static inline void put(char *to, size_t n, struct str s)
 	snprintf(to, n, "%.*s", s.p ? (int)s.n : 4, s.p ? s.p : "null");
 }
 
-static inline void tx_note(merlon_tx *tx, void *arg)
+static inline void tx_note(merlon_tx *tx)
 {
 	struct merlon_decision d = {.size = sizeof(d)};
 	size_t at = 0;
 
-	(void)arg;
 	unsigned before = note.ended;
 	memset(&note, 0, sizeof(note));
 	note.ended = before + 1;
@@ -85,6 +84,16 @@ static inline void tx_note(merlon_tx *tx, void *arg)
 		                       d.group.ptr, (int)d.line.len, d.line.ptr, (int)d.code.len,
 		                       d.code.ptr, d.shadow ? "*" : "");
 	loop_stop(loop);
+}
+
+/* Every hook of test_return asks for a field; that of the audit line "z" when all is known. */
+static struct merlon_host table;
+static inline int32_t frame_header_get(merlon_tx *tx, int32_t dir, struct merlon_str name,
+                                       uint32_t index, struct merlon_str *out)
+{
+	if (tx_in(tx, S_AUDIT))
+		tx_note(tx);
+	return host_table.header_get(tx, dir, name, index, out);
 }
 
 /* ---- the worker ---- */
@@ -120,6 +129,8 @@ static inline void frame_begin(const char *stack, const char *upstream, const ch
 	const char *module = NULL;
 
 	memset(&note, 0, sizeof(note));
+	table = host_table;
+	table.header_get = frame_header_get;
 	budget.limit = (uint64_t)64 * 1024 * 1024;
 	worker_init(&w, 0, NULL, &budget, &connections);
 	loop = w.base.loop;
@@ -131,7 +142,7 @@ static inline void frame_begin(const char *stack, const char *upstream, const ch
 	    top ? top : "");
 	conf_diag_init(&d);
 	struct conf *c = conf_load_text(str_of(text), "/etc/t.conf", TEST_MODULES, &d);
-	struct stacks *s = c ? stacks_new(c, &host_table, false, &d) : NULL;
+	struct stacks *s = c ? stacks_new(c, &table, false, &d) : NULL;
 	if (!s) {
 		fprintf(stderr, "%.*s\n", (int)d.text.n, d.text.p);
 		abort();
@@ -200,13 +211,10 @@ static inline void client_send(const char *text)
 	client_sendn(text, strlen(text));
 }
 
-/* Begins a request: its tx tells the note how it ended. */
+/* In two pieces, so that every head is looked at more than once. */
 static inline void request(const char *text)
 {
 	client_sendn(text, 1);
-	struct conn *c = list_entry(w.conns.prev, struct conn, node);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(c->tx);
-	c->tx->explained = tx_note;
 	client_send(text + 1);
 }
 
