@@ -213,6 +213,20 @@ static unsigned filter_place(const merlon_tx *tx, const struct body_path *p, int
 
 #define FULL_MAX ((uint64_t)1024 * 1024 * 1024)
 
+static void filter_insert(merlon_tx *tx, struct body_path *p, unsigned at, struct body_filter f)
+{
+	if (!p->f)
+		p->f = arena_alloc(&tx->arena, FILTERS_MAX * sizeof(*p->f));
+	/* Nothing is held yet: chunks come after the last head hook. */
+	for (unsigned i = p->n; i > at; i--) {
+		p->f[i] = p->f[i - 1];
+		chain_init(&p->f[i].held);
+	}
+	p->f[at] = f;
+	chain_init(&p->f[at].held);
+	p->n++;
+}
+
 static int32_t host_body_want(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint32_t mode,
                               uint64_t max)
 {
@@ -220,7 +234,7 @@ static int32_t host_body_want(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint3
 		return MERLON_E_INVAL;
 	if (ctx->group != G_FILTER || !tx->line || tx->line->ctx != ctx)
 		return MERLON_E_DENIED;
-	if (dir == MERLON_REQUEST ? tx->upstream_entered : tx->head_sent)
+	if (dir == MERLON_REQUEST ? tx->upstream_entered : tx->head_passed)
 		return MERLON_E_STATE;
 	/* A body that is held whole is joined in one block. */
 	if (max > FULL_MAX)
@@ -234,17 +248,9 @@ static int32_t host_body_want(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint3
 		}
 	if (p->n == FILTERS_MAX)
 		return MERLON_E_FULL;
-	if (!p->f)
-		p->f = arena_alloc(&tx->arena, FILTERS_MAX * sizeof(*p->f));
-	unsigned at = filter_place(tx, p, dir);
-	for (unsigned i = p->n; i > at; i--) {
-		p->f[i] = p->f[i - 1];
-		chain_init(&p->f[i].held);
-	}
-	p->f[at] = (struct body_filter){
-	    .line = tx->line, .shadow = tx->shadow_hook, .mode = mode, .max = max};
-	chain_init(&p->f[at].held);
-	p->n++;
+	filter_insert(tx, p, filter_place(tx, p, dir),
+	              (struct body_filter){
+			  .line = tx->line, .shadow = tx->shadow_hook, .mode = mode, .max = max});
 	return 0;
 }
 
