@@ -30,7 +30,6 @@ struct question {
 struct explaining {
 	struct worker *w;
 	bool json;
-	bool done;
 	int code;
 };
 
@@ -149,7 +148,6 @@ static void print_text(merlon_tx *tx)
 static void explained(merlon_tx *tx, void *arg)
 {
 	struct explaining *e = arg;
-	e->done = true;
 	if (!e->json)
 		print_text(tx);
 	else if (print_json(tx))
@@ -237,15 +235,19 @@ static int run(const struct ctl *c, struct conf *conf, struct stacks *s, const s
 	const char *module = NULL;
 	struct generation *g = gen_new(1, conf, s, 1, never);
 	struct explaining e = {.w = &w, .json = c->json};
+	atomic_store(&budget.limit, conf->limits.memory);
 	worker_init(&w, 0, NULL, &budget, &connections);
 	if (gen_attach(g, &w, &module)) {
 		fprintf(stderr, "merlonctl: module %s does not start\n", module);
 		e.code = CTL_CONFIG;
 	} else {
 		gen_switch(g, &w);
-		explain_run(&w, raw, q->source, explained, &e);
-		if (!e.done)
+		if (explain_run(&w, raw, q->source, explained, &e)) {
+			fprintf(stderr, "merlonctl: --source %s is no address\n", q->source);
+			e.code = CTL_USAGE;
+		} else {
 			loop_run(w.base.loop);
+		}
 		struct gen_worker *gw = w.current;
 		w.current = NULL;
 		gen_unref(gw);

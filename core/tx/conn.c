@@ -20,8 +20,8 @@ static const struct conf_limits *limits(const struct conn *c)
 	return &c->w->current->gen->conf->limits;
 }
 
-void conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
-                 bool half_close)
+struct conn *conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
+                         bool half_close)
 {
 	struct conn *c = xcalloc(1, sizeof(*c));
 	c->w = w;
@@ -40,6 +40,7 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_
 	atomic_fetch_add(w->connections, 1);
 	c->s = stream_new(w->base.loop, fd, &w->blocks, conn_event, c);
 	conn_deadline(c, limits(c)->idle_timeout);
+	return c;
 }
 
 void conn_deadline(struct conn *c, uint64_t ns)

@@ -28,14 +28,16 @@ struct conn {
 	uint32_t lingered;
 	bool lingering;
 	bool half_close;
-	bool gone; /* the client has hung up */
-	bool eof;  /* and all that it sent has been read */
+	bool gone;                                          /* the client has hung up */
+	bool eof;                                           /* and all that it sent has been read */
+	void (*explained)(struct merlon_tx *tx, void *arg); /* explain: its tx is dry */
+	void *explained_arg;
 	char peer[46];
 	struct net_addr addr;
 };
 /* Takes fd. */
-void conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
-                 bool half_close);
+struct conn *conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
+                         bool half_close);
 /* The tx has ended and is gone. keep: another request may follow. rest: bytes of its body to drop
  * first. */
 void conn_next(struct conn *c, bool keep, uint64_t rest);

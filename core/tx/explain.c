@@ -1,62 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * A tx without a connection, up to where the upstream would be contacted.
+ * A connection to ourselves whose tx is dry.
  */
 #include "tx/explain.h"
 
-#include "tx/step.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
-/* The body as it would have come off the connection. 0, or the refusal. */
-static enum step_result explain_body(merlon_tx *tx, struct str raw)
+struct explain {
+	struct stream *client;
+	void (*done)(merlon_tx *tx, void *arg);
+	void *arg;
+};
+
+/* The answer, such as 100 Continue, is nobody's business. */
+static void client_event(void *owner, unsigned what)
 {
-	enum json_error e = JSON_OK;
-	const char *why = NULL;
-	tx->body_wanted = tx->body_ended = true;
-	if (!tx->call.reads_body)
-		return STEP_NEXT;
-	if (raw.n)
-		e = api_body_feed(&tx->call, raw);
-	if (e == JSON_OK)
-		e = api_body_end(&tx->call, &why);
-	if (e == JSON_OK) {
-		tx->scan_ended = true;
-		return STEP_NEXT;
-	}
-	struct str text =
-	    arena_printf(&tx->arena, "invalid request body: %s", why ? why : json_strerror(e));
-	return tx_refuse(tx, 400, "invalid_json", text.p, MERLON_END_ERROR);
+	struct explain *e = owner;
+	if (what & STREAM_IN)
+		stream_skip(e->client, stream_in(e->client).n);
 }
 
-static enum step_result explain_head(merlon_tx *tx, struct str raw)
+static void explained(merlon_tx *tx, void *arg)
 {
-	http_parser_init(&tx->parser, false, (size_t)tx->gw->gen->conf->limits.head);
-	enum http_result hr = http_parse(&tx->parser, raw.p, raw.n, &tx->arena, &tx->head);
-	forward_request_id(tx);
-	if (hr != HTTP_DONE)
-		return tx_refuse(tx, hr == HTTP_BAD ? tx->parser.status : 400, "malformed_request",
-		                 hr == HTTP_BAD ? tx->parser.reason : "the head is not whole",
-		                 MERLON_END_ERROR);
-	const char *why = NULL;
-	if (url_parse(tx->head.target, tx->head.method == HTTP_OPTIONS, &tx->arena, &tx->url, &why))
-		return tx_refuse(tx, 400, "malformed_request", why, MERLON_END_ERROR);
-	const struct http_field *host = http_first(&tx->head, HTTP_F_HOST);
-	tx->host = url_host_name(host ? host->value : STR(""), &tx->arena);
-	enum step_result r = step_resolve(tx);
-	if (r == STEP_NEXT)
-		r = explain_body(tx, (struct str){raw.p + tx->head.size, raw.n - tx->head.size});
-	return r;
+	struct explain *e = arg;
+	e->done(tx, e->arg);
+	stream_close(e->client);
+	free(e);
 }
 
-void explain_run(struct worker *w, struct str raw, const char *peer,
-                 void (*done)(merlon_tx *tx, void *arg), void *arg)
+/* The port does not matter, but an address has one. */
+static bool peer_parse(const char *peer, struct net_addr *out)
 {
-	merlon_tx *tx = tx_new(w, NULL);
-	tx->base.dry = true;
-	tx->explained = done;
-	tx->explained_arg = arg;
-	tx->source = arena_str(&tx->arena, str_of(peer));
-	enum step_result r = explain_head(tx, arena_str(&tx->arena, raw));
-	tx->step = r == STEP_NEXT ? S_AUTH : S_OPEN;
-	tx_go(tx);
+	bool v6 = strchr(peer, ':') != NULL;
+	char *text = xasprintf(v6 ? "[%s]:1" : "%s:1", peer);
+	bool ok =
+	    strncmp(peer, "unix", 4) != 0 && *peer != '*' && net_addr_parse(str_of(text), out);
+	free(text);
+	return ok;
+}
+
+int explain_run(struct worker *w, struct str raw, const char *peer,
+                void (*done)(merlon_tx *tx, void *arg), void *arg)
+{
+	struct net_addr addr;
+	int fds[2];
+	if (!peer_parse(peer, &addr))
+		return -EINVAL;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	struct explain *e = xcalloc(1, sizeof(*e));
+	e->done = done;
+	e->arg = arg;
+	/* With half_close: the request ends with its bytes. */
+	struct conn *c = conn_accept(w, fds[0], (struct sockaddr *)&addr.ss, addr.len, true);
+	c->explained = explained;
+	c->explained_arg = e;
+	e->client = stream_new(w->base.loop, fds[1], &w->blocks, client_event, e);
+	stream_send_copy(e->client, raw.p, raw.n);
+	stream_flush(e->client);
+	stream_shutdown(e->client);
+	return 0;
 }

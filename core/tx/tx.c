@@ -48,6 +48,7 @@ merlon_tx *tx_new(struct worker *w, struct conn *c)
 	tx_base_init(&tx->base, &w->base, &tx->arena, tx_resumed);
 	tx->w = w;
 	tx->c = c;
+	tx->base.dry = c && c->explained;
 	tx->gw = gen_ref(w->current);
 	tx->began = loop_now(w->base.loop);
 	tx->began_wall = loop_wall_us(w->base.loop);
@@ -120,8 +121,8 @@ static void tx_done(merlon_tx *tx)
 	bool sent = tx->head_sent && tx->sent_all && !tx->close_refused;
 	uint64_t rest = 0;
 	bool keep = sent && tx->keep && tx_rest(tx, &rest);
-	if (tx->explained)
-		tx->explained(tx, tx->explained_arg);
+	if (c && c->explained)
+		c->explained(tx, c->explained_arg);
 	tx_free(tx);
 	if (!c)
 		return;

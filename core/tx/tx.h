@@ -113,7 +113,7 @@ struct merlon_tx {
 	struct tx_base base; /* first: see stack/ledger.h */
 	struct arena arena;
 	struct worker *w;
-	struct conn *c;        /* NULL: explain, or the client has gone */
+	struct conn *c;        /* NULL: the client has gone */
 	struct gen_worker *gw; /* pinned */
 	const struct gen_route *route;
 	const struct stack *stack; /* the route's, or the fallback */
@@ -192,8 +192,6 @@ struct merlon_tx {
 	uint64_t ended;
 	unsigned settled;   /* of entered, from the end */
 	bool close_refused; /* audit_close of a required line failed */
-	void (*explained)(merlon_tx *tx, void *arg);
-	void *explained_arg;
 	/* The last member: large, and all that is read of it is set by http_parser_init(), so
 	 * tx_new() does not clear it. */
 	struct http_parser parser;
