@@ -306,15 +306,29 @@ static void finished(void *arg)
 	if (g->current)
 		gen_control_unref(g->current);
 	g->current = NULL;
-	if (g->generations == 0)
-		loop_stop(g->loop);
+	g->finished = true;
+	gateway_released(g);
+}
+
+void gateway_released(struct gateway *g)
+{
+	if (!g->finished || g->generations > 0)
+		return;
+	g->ended = true;
+	loop_stop(g->loop);
 }
 
 static void give_up(void *arg)
 {
 	struct gateway *g = arg;
 	log_msg(LOG_L_WARN, "modules still have work; ending without them");
+	g->ended = true;
 	loop_stop(g->loop);
+}
+
+static void stop_loop(void *arg)
+{
+	loop_stop(arg);
 }
 
 /* After the last request: connections end, instances stop, generations go. */
@@ -324,12 +338,17 @@ static void workers_stop(struct gateway *g)
 	loop_timer_init(&limit, give_up, g);
 	loop_timer_in(g->loop, &limit, END_NS);
 	gateway_each(g, worker_finish, finished, g);
-	loop_run(g->loop);
+	/* The last worker to drain may stop the loop once more. */
+	while (!g->ended)
+		loop_run(g->loop);
 	loop_timer_drop(g->loop, &limit);
 	for (unsigned i = 0; i < g->nworkers; i++)
 		loop_stop(g->workers[i].base.loop);
 	for (unsigned i = 0; i < g->nworkers; i++)
 		pthread_join(g->threads[i], NULL);
+	/* What the workers have posted meanwhile is run before it stops. */
+	loop_post(g->loop, stop_loop, g->loop);
+	loop_run(g->loop);
 	list_each(it, &g->listeners) list_entry(it, struct gateway_listener, node)->wanted = false;
 	gateway_unbind(g);
 	for (unsigned i = 0; i < g->nworkers; i++)

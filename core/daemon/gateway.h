@@ -58,6 +58,8 @@ struct gateway {
 	struct generation *current;
 	uint64_t next_id;
 	unsigned generations; /* alive */
+	bool finished;        /* every worker has let go of the last one */
+	bool ended;           /* and so have all generations */
 	bool draining;
 	unsigned drained; /* workers without connections */
 	struct loop_timer drain_timer;
@@ -96,5 +98,7 @@ int gateway_bind(struct gateway *g, const struct conf *c, struct conf_diag *d);
  * thread afterwards. */
 void gateway_listen(struct gateway *g, struct worker *w);
 void gateway_unbind(struct gateway *g);
+/* A generation has gone. */
+void gateway_released(struct gateway *g);
 
 #endif

@@ -247,8 +247,7 @@ static void released_here(void *arg)
 	struct gateway *g = gen->owner;
 	gen_free(gen);
 	g->generations--;
-	if (g->draining && g->generations == 0 && !g->current)
-		loop_stop(g->loop);
+	gateway_released(g);
 }
 
 static void released(struct generation *gen)

@@ -69,9 +69,8 @@ static void drop_conn(struct exchange *ex)
 
 void exchange_release(struct exchange *ex, bool pool)
 {
-	if (ex->gone)
-		*ex->gone = true;
-	ex->gone = NULL;
+	if (ex->u->pools->under == ex)
+		ex->u->pools->under = NULL;
 	ex->state = EXCHANGE_OVER;
 	list_del(&ex->wait.node);
 	chain_deinit(&ex->queue);
@@ -400,13 +399,13 @@ static void unsent_event(struct exchange *ex, unsigned what)
 void exchange_on_stream(struct exchange *ex, unsigned what)
 {
 	const struct upstream_conn *c = ex->c;
-	bool gone = false;
+	struct pools *p = ex->u->pools;
 
-	ex->gone = &gone;
+	p->under = ex;
 	if (ex->state == EXCHANGE_CONNECT) {
 		connect_event(ex, what);
 		what &= ~(STREAM_CONNECTED | STREAM_OUT);
-		if (gone)
+		if (p->under != ex)
 			return;
 	}
 	/* connect_event() may have gone on to another connection, of which nothing is known yet. */
@@ -417,8 +416,7 @@ void exchange_on_stream(struct exchange *ex, unsigned what)
 		else
 			unsent_event(ex, what);
 	}
-	if (!gone)
-		ex->gone = NULL;
+	p->under = NULL;
 }
 
 void exchange_on_timer(struct exchange *ex)

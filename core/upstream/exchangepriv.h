@@ -39,7 +39,6 @@ struct exchange {
 	struct lookup wait;
 	struct loop_task task; /* tells of a fault that arose within a call of the owner's */
 	enum exchange_fault fault;
-	bool *gone; /* set when the exchange ends while a callback of the stream is under way */
 	struct http_head rhead;
 	struct http_body body;
 	unsigned interim;

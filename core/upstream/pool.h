@@ -19,11 +19,14 @@ struct pools {
 	struct resolver *resolver;
 	struct block_pool *blocks;
 	struct list servers;
+	/* Whose stream's event is under way; NULL once that exchange has ended. */
+	struct exchange *under;
 	uint64_t rng; /* xorshift state for two random choices */
 };
 void pools_init(struct pools *p, struct loop *l, struct resolver *r, struct block_pool *blocks);
 void pools_deinit(struct pools *p);
 
+struct exchange;
 struct server;
 /* An upstream of one generation on one worker. */
 struct upstream {

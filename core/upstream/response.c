@@ -188,7 +188,7 @@ static void closed(struct exchange *ex)
 
 void response_event(struct exchange *ex, unsigned what)
 {
-	bool *gone = ex->gone;
+	const struct pools *p = ex->u->pools;
 	enum reading r = READ_MORE;
 
 	if (what & STREAM_IN)
@@ -215,7 +215,7 @@ void response_event(struct exchange *ex, unsigned what)
 		exchange_arm(ex);
 	if (r == READ_TOLD) {
 		ex->ops->turn(ex->owner);
-		if (*gone)
+		if (p->under != ex)
 			return;
 	}
 	if ((what & STREAM_OUT) && !ex->send_ended)
