@@ -73,6 +73,7 @@ int keystore_open(struct keystore *ks, const char *path, bool change, bool creat
 
 	*ks = (struct keystore){.path = real ? real : xstrdup(path), .fd = -1};
 	buf_init(&ks->text, KEYSTORE_MAX);
+	ks->made = create && access(ks->path, F_OK) != 0;
 	r = open_locked(ks->path, change, create);
 	if (r < 0)
 		return r;
@@ -82,6 +83,10 @@ int keystore_open(struct keystore *ks, const char *path, bool change, bool creat
 
 void keystore_close(struct keystore *ks)
 {
+	/* A file that was only made to be locked does not stay behind. A written one has another
+	 * inode. */
+	if (ks->fd >= 0 && ks->made && ks->text.n == 0 && still_named(ks->fd, ks->path))
+		unlink(ks->path);
 	if (ks->fd >= 0)
 		close(ks->fd);
 	buf_deinit(&ks->text);

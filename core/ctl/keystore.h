@@ -15,6 +15,7 @@
 struct keystore {
 	char *path; /* with links resolved */
 	int fd;     /* the file as it was read; holds the lock */
+	bool made;  /* it was not there before */
 	struct buf text;
 };
 #define KEYSTORE_MAX (64U << 20)
