@@ -123,19 +123,26 @@ static void admin_drop(struct reload *r)
 	r->admin = r->g->admin;
 }
 
+/* Sockets that only this load wanted are closed again; those that serve stay. */
+static void listeners_drop(struct gateway *g)
+{
+	pthread_mutex_lock(&g->listeners_lock);
+	list_each(it, &g->listeners)
+	{
+		struct gateway_listener *l = list_entry(it, struct gateway_listener, node);
+		l->wanted = l->at[0].ln != NULL;
+	}
+	pthread_mutex_unlock(&g->listeners_lock);
+	gateway_unbind(g);
+}
+
 static void refuse(struct reload *r, int code)
 {
 	r->code = code;
 	admin_drop(r);
 	zones_discard();
 	sinks_discard();
-	list_each(it, &r->g->listeners)
-	{
-		/* Sockets that only this load wanted are closed again; those that serve stay. */
-		struct gateway_listener *l = list_entry(it, struct gateway_listener, node);
-		l->wanted = l->at[0].ln != NULL;
-	}
-	gateway_unbind(r->g);
+	listeners_drop(r->g);
 	answer(r, false);
 	load_end(r);
 }
@@ -194,10 +201,12 @@ static void detached(void *arg)
 {
 	struct reload *r = arg;
 	gen_control_unref(r->gen);
-	if (r->late)
+	if (r->late) {
+		listeners_drop(r->g);
 		load_end(r);
-	else
-		refuse(r, r->code ? r->code : EXIT_INTERNAL);
+		return;
+	}
+	refuse(r, r->code ? r->code : EXIT_INTERNAL);
 }
 
 static void attach_late(void *arg)

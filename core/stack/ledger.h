@@ -74,6 +74,8 @@ void tx_base_init(struct tx_base *b, struct merlon_worker *w, struct arena *a,
 /* Cancels everything of the tx that is outstanding; a suspension gets its cancel hook with `reason`
  * (MERLON_CANCEL_*). Idempotent. */
 void ledger_tx_cancel(merlon_tx *tx, uint32_t reason);
+/* Likewise, but only the suspension. */
+void suspend_cancel(merlon_tx *tx, uint32_t reason);
 /* Cancels what belongs to an instance on this worker (call on the worker's thread). */
 void ledger_instance_cancel(struct merlon_ctx *ctx, struct merlon_worker *w);
 /* Cancelled work that runs on the pool goes on to its end: waits for it, up to 5 s. Before the

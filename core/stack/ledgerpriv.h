@@ -33,7 +33,6 @@ static inline uint32_t token_sequence(uint64_t token)
 
 /* suspend.c */
 void suspend_tx_init(struct tx_base *b);
-void suspend_cancel(merlon_tx *tx, uint32_t reason); /* with the cancel hook, if one waits */
 struct suspend_table *suspend_table_new(void);
 void suspend_table_free(struct suspend_table *t);
 /* Tells resume() of a worker, or with NULL that it is gone. */

@@ -53,7 +53,7 @@ static void relay_forget_body(merlon_tx *tx)
 {
 	if (!tx->up.waiting)
 		return;
-	ledger_tx_cancel(tx, MERLON_CANCEL_CLIENT);
+	suspend_cancel(tx, MERLON_CANCEL_CLIENT);
 	tx->resumed_set = false;
 	tx->up.waiting = false;
 }
