@@ -225,6 +225,34 @@ export class Site {
 		return this.upstream;
 	}
 
+	// A model server that answers when the test says so: the head and one event of a stream at once, the rest
+	// at release(). After that it answers at once.
+	async heldModel() {
+		const held = { arrived: 0, released: false, waiting: [] };
+		const event = 'data: {"x":1}\n\n';
+		const chunk = (text) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+		await this.server((socket) => socket.on('data', (d) => {
+			if (!/^[A-Z]+ \/\S* HTTP/.test(d.toString('latin1')))
+				return; // the rest of a body
+			held.arrived++;
+			const stream = d.includes('"stream":true');
+			if (stream)
+				socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n' +
+					`Transfer-Encoding: chunked\r\n\r\n${chunk(event)}`);
+			const rest = () => socket.write(stream ? `${chunk('data: [DONE]\n\n')}0\r\n\r\n`
+				: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}');
+			if (held.released)
+				rest();
+			else
+				held.waiting.push(rest);
+		}));
+		held.release = () => {
+			held.released = true;
+			held.waiting.splice(0).forEach((rest) => rest());
+		};
+		return held;
+	}
+
 	// Writes the configuration and starts merlond; `o` is what conf() takes.
 	async gateway(o = {}) {
 		this.o = { port: await freePort(), admin: await freePort(), servers: [`${HOST}:${this.upstream}`], ...o };

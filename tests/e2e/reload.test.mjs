@@ -7,7 +7,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ctl, deferred, freePort, line, raw, site, statusOf, until, HOST, MODULES } from './lib.mjs';
+import { ctl, freePort, line, raw, site, statusOf, until, HOST, MODULES } from './lib.mjs';
 
 const LIMIT = (n) => line('ratelimit_local', 'requisite', `default = { requests = "${n}/1m"; };`);
 
@@ -134,37 +134,23 @@ test('P7: a refused reload changes nothing, exits with 1 and names file and line
 
 test('P7: a request finishes on the generation it began with; the next one of its connection sees the new', async (t) => {
 	const s = site(t);
-	await s.demo();
+	const model = await s.heldModel();
 	await s.usualKeys();
 	await s.gateway({ ratelimit: LIMIT(3) });
 	const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 	t.after(() => agent.destroy());
-	const begun = deferred();
-	const ended = deferred();
-	const body = JSON.stringify({ model: 'demo-model', stream: true, messages: [] });
-	let text = '';
-	const req = http.request({ host: HOST, port: s.port, agent, method: 'POST', path: '/v1/chat/completions',
-		headers: { ...s.bearer('alice'), 'content-type': 'application/json', 'content-length': body.length,
-			'x-demo-delay': '20ms', 'x-demo-chunks': '100' } }, (res) => {
-		res.on('data', (d) => {
-			text += d;
-			begun.resolve();
-		});
-		res.on('end', () => ended.resolve(res));
-		res.on('error', ended.reject);
-	});
-	req.on('error', ended.reject);
-	req.end(body);
-	await begun.promise;
+	const stream = s.chat('alice', { agent, stream: true });
+	await until(() => model.arrived === 1, 'the stream to begin');
 	const r = await s.reload({ ratelimit: LIMIT(2), authz: line('authz_rbac', 'requisite', 'policy_file = "rbac.conf";') });
 	assert.equal(r.code, 1, 'a file that is not there refuses');
 	s.write('rbac.conf', 'roles = ( { name = "analyst"; permissions = [ "read", "predict" ]; } );\n');
 	const again = await s.ctl('reload');
 	assert.equal(again.code, 0, again.stderr);
-	assert.ok(!text.includes('[DONE]'), 'the stream still ran when the reload was answered');
-	const res = await ended.promise;
-	assert.equal(res.statusCode, 200);
-	assert.match(text, /data: \[DONE\]\n\n$/);
+	assert.equal((await s.status()).generations, 2, 'the stream keeps its generation');
+	model.release();
+	const whole = await stream;
+	assert.equal(whole.status, 200);
+	assert.equal(whole.text, 'data: {"x":1}\n\ndata: [DONE]\n\n');
 	// The count goes on: one of two is used up, and the same connection sees the new limit.
 	const next = await s.chat('alice', { agent });
 	assert.equal(next.status, 200);
@@ -193,15 +179,16 @@ test('keys and roles take effect at the reload and not before', async (t) => {
 
 test('a removed listener ends and a new one serves; connections of the old one finish', async (t) => {
 	const s = site(t);
-	await s.demo('-D', '300ms');
+	const model = await s.heldModel();
 	await s.usualKeys();
 	await s.gateway();
 	const old = s.port;
 	const running = s.chat('alice');
-	await until(async () => (await s.seen()).requests === 1, 'the request to arrive');
+	await until(() => model.arrived === 1, 'the request to arrive');
 	s.port = await freePort();
 	const r = await s.reload({ port: s.port });
 	assert.equal(r.code, 0, r.stderr);
+	model.release();
 	assert.equal((await running).status, 200);
 	assert.equal((await s.chat('alice')).status, 200);
 	s.port = old;
