@@ -327,6 +327,8 @@ test('TERM: idle connections end, running requests finish, then the process ends
 	t.after(() => agent.destroy());
 	const stream = s.chat('alice', { agent, stream: true });
 	const waiting = s.chat('alice', { agent });
+	stream.catch(() => {});
+	waiting.catch(() => {});
 	await until(() => model.arrived === 2, 'both to run');
 	s.merlond.kill('SIGTERM');
 	await idleEnd;

@@ -327,6 +327,7 @@ export class Site {
 						json: () => JSON.parse(text) });
 				});
 			});
+			req.setTimeout(CEILING_MS, () => req.destroy(new Error(`no answer to ${method} ${p}`)));
 			req.on('error', reject);
 			req.end(body);
 		});
@@ -371,7 +372,7 @@ export function site(t) {
 // Sends bytes as they are and gives all that comes back until the server closes; `pieces` sends several
 // writes. Our side is left open, since a client that closes has aborted.
 export function raw(port, bytes, { end = false } = {}) {
-	return new Promise((resolve) => {
+	return new Promise((resolve, reject) => {
 		const got = [];
 		const socket = net.connect(port, HOST, () => {
 			for (const piece of [bytes].flat())
@@ -380,6 +381,10 @@ export function raw(port, bytes, { end = false } = {}) {
 				socket.end();
 		});
 		socket.setNoDelay(true);
+		socket.setTimeout(CEILING_MS, () => {
+			reject(new Error(`the connection stands still after ${Buffer.concat(got)}`));
+			socket.destroy();
+		});
 		socket.on('data', (d) => got.push(d));
 		socket.on('error', () => {});
 		socket.on('close', () => resolve(Buffer.concat(got)));
