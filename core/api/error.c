@@ -21,37 +21,13 @@ static void add(struct out *o, struct str s)
 		o->r = buf_adds(o->b, s);
 }
 
-static void add_escaped(struct out *o, struct str s)
-{
-	size_t plain = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		char esc[8];
-
-		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
-			continue;
-		add(o, (struct str){s.p + plain, i - plain});
-		plain = i + 1;
-		if (c == '"' || c == '\\')
-			snprintf(esc, sizeof(esc), "\\%c", c);
-		else
-			snprintf(esc, sizeof(esc), "\\u%04x", c);
-		add(o, str_of(esc));
-	}
-	add(o, (struct str){s.p + plain, s.n - plain});
-}
-
-/* p NULL: null. Text that is not UTF-8 would make the whole answer unreadable. */
+/* p NULL: null. */
 static void add_string(struct out *o, struct str s)
 {
-	if (!s.p) {
+	if (!s.p)
 		add(o, STR("null"));
-		return;
-	}
-	add(o, STR("\""));
-	add_escaped(o, str_utf8_valid(s) ? s : STR("?"));
-	add(o, STR("\""));
+	else if (!o->r)
+		o->r = buf_add_json(o->b, s);
 }
 
 static struct str openai_type(unsigned status)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Time. Monotonic for everything that measures or limits, wall time for what people read. Settable in tests.
+ * Time. Monotonic for everything that measures or limits, wall time for what people read. Settable
+ * in tests.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

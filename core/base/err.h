@@ -3,9 +3,10 @@
 /*
  * The return-code contract of the core.
  *
- * A function that can fail returns int: 0 is success; a positive value is an answer of its own contract
- * (an enum beside its prototype) that the caller handles; a negative value is -errno, a fault that travels up
- * by err_trace(). Where it arises it passes through err_origin(), which keeps the place for the log.
+ * A function that can fail returns int: 0 is success; a positive value is an answer of its own
+ * contract (an enum beside its prototype) that the caller handles; a negative value is -errno, a
+ * fault that travels up by err_trace(). Where it arises it passes through err_origin(), which keeps
+ * the place for the log.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

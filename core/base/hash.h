@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Hashes: SHA-256 and HMAC-SHA-256 (OpenSSL EVP, fetched once), SipHash-1-3 for tables, CRC-32, hex.
+ * Hashes: SHA-256 and HMAC-SHA-256 (OpenSSL EVP, fetched once), SipHash-1-3 for tables, CRC-32,
+ * hex.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -23,10 +24,11 @@ struct digest *digest_new(struct str key); /* aborts when memory is out */
 void digest_free(struct digest *d);        /* NULL is fine; wipes */
 void digest_reset(struct digest *d);       /* begins anew with the same key */
 void digest_add(struct digest *d, struct str data);
-void digest_get(struct digest *d, uint8_t out[SHA256_LEN]); /* ends it; digest_reset() before the next use */
+void digest_get(struct digest *d,
+                uint8_t out[SHA256_LEN]); /* ends it; digest_reset() before the next use */
 
 void hex_encode(const uint8_t *p, size_t n, char *out); /* 2n lower-case digits, no NUL */
-int hex_decode(struct str s, uint8_t *out);             /* s.n / 2 bytes; -1: not lower-case hex or odd */
+int hex_decode(struct str s, uint8_t *out); /* s.n / 2 bytes; -1: not lower-case hex or odd */
 
 /* Keyed by 16 random bytes of this process. */
 uint64_t hash_sip(struct str s);

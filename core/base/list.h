@@ -13,10 +13,11 @@ struct list {
 	struct list *next;
 	struct list *prev;
 };
-#define list_entry(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define list_entry(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-#define list_each_safe(it, head)                                                                             \
-	for (struct list *it = (head)->next, *next_##it = it->next; it != (head); it = next_##it, next_##it = it->next)
+#define list_each_safe(it, head)                                                                   \
+	for (struct list *it = (head)->next, *next_##it = it->next; it != (head);                  \
+	     it = next_##it, next_##it = it->next)
 
 static inline void list_init(struct list *l)
 {
@@ -37,7 +38,8 @@ static inline void list_push(struct list *head, struct list *n) /* at the front 
 {
 	list_add(head->next, n);
 }
-static inline void list_del(struct list *n) /* harmless on a node that is initialised and in no list */
+static inline void
+list_del(struct list *n) /* harmless on a node that is initialised and in no list */
 {
 	n->prev->next = n->next;
 	n->next->prev = n->prev;

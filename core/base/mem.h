@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Memory: wrappers that abort when memory is out (ceilings stop hostile sizes before), and the arena.
+ * Memory: wrappers that abort when memory is out (ceilings stop hostile sizes before), and the
+ * arena.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -22,7 +23,8 @@ int mem_ct_cmp(const void *a, const void *b, size_t n);
 
 /*
  * An arena: everything of one transaction, freed together. Not for use by two threads at once.
- * Pages come from a pool that belongs to one thread and keeps up to `keep` pages for the next arena.
+ * Pages come from a pool that belongs to one thread and keeps up to `keep` pages for the next
+ * arena.
  */
 struct arena_page;
 struct arena_hook;
@@ -34,22 +36,25 @@ struct arena_pool {
 void arena_pool_init(struct arena_pool *pool, unsigned keep);
 void arena_pool_deinit(struct arena_pool *pool);
 
-#define ARENA_PAGE 8192 /* bytes a page, its header included; larger requests get a block of their own */
+#define ARENA_PAGE                                                                                 \
+	8192 /* bytes a page, its header included; larger requests get a block of their own */
 
 struct arena {
 	struct arena_pool *pool; /* NULL: the heap */
 	struct arena_page *page;
 	char *at;
 	char *end;
-	struct arena_hook *hooks; /* what arena_on_free() registered, last first; lives in the arena */
+	struct arena_hook
+	    *hooks;   /* what arena_on_free() registered, last first; lives in the arena */
 	size_t total; /* bytes handed out so far */
 };
 void arena_init(struct arena *a, struct arena_pool *pool);
-void arena_deinit(struct arena *a);              /* frees all; the arena is as after init */
-void *arena_alloc(struct arena *a, size_t n);    /* aligned to 16, not zeroed */
+void arena_deinit(struct arena *a);           /* frees all; the arena is as after init */
+void *arena_alloc(struct arena *a, size_t n); /* aligned to 16, not zeroed */
 void *arena_zalloc(struct arena *a, size_t n);
 struct str arena_str(struct arena *a, struct str s); /* a copy, with a NUL behind it */
-struct str arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Calls fn(arg) at deinit, last registered first. For secrets: arena_wipe() registers a wipe. */
 void arena_on_free(struct arena *a, void (*fn)(void *arg), void *arg);
 void arena_wipe(struct arena *a, void *p, size_t n);

@@ -32,14 +32,15 @@ bool str_ieq(struct str a, struct str b); /* ASCII case folded */
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 struct str str_trim(struct str s); /* SP and HTAB at both ends */
-/* Cuts the part before the first `sep` off *rest and returns it; *rest.p is NULL after the last part. */
+/* Cuts the part before the first `sep` off *rest and returns it; *rest.p is NULL after the last
+ * part. */
 struct str str_split(struct str *rest, char sep);
 ptrdiff_t str_find(struct str s, char c); /* -1: not there */
 /* Decimal digits only, no sign, no space. False: empty, another byte, or over UINT64_MAX. */
 bool str_u64(struct str s, uint64_t *out);
 bool str_i64(struct str s, int64_t *out); /* an optional '-' before the digits */
-/* Glob with '*' (any bytes, none too) and '?' (one byte); every other byte stands for itself. Linear in
- * pattern times text at worst, no recursion. */
+/* Glob with '*' (any bytes, none too) and '?' (one byte); every other byte stands for itself.
+ * Linear in pattern times text at worst, no recursion. */
 bool str_glob(struct str pattern, struct str text);
 /* "250ms" "30s" "5m" "1h" "90d"; a bare "0" too. False: another form or over 2^62 ns. */
 bool str_duration(struct str s, uint64_t *ns);
@@ -47,7 +48,8 @@ bool str_duration(struct str s, uint64_t *ns);
 bool str_size(struct str s, uint64_t *bytes);
 /* "100/1m": count per window; the window's number may be missing ("100/m"). */
 bool str_rate(struct str s, uint64_t *count, uint64_t *window_ns);
-/* Distance of two words (insert, delete, replace, swap), for "did you mean"; up to 64 bytes each. */
+/* Distance of two words (insert, delete, replace, swap), for "did you mean"; up to 64 bytes each.
+ */
 unsigned str_distance(struct str a, struct str b);
 /* The candidate nearest to `word` at distance at most 1 + length/4; NULL if none. */
 const char *str_suggest(struct str word, const char *const *candidates, size_t n);

@@ -20,6 +20,9 @@ struct conf_node *conf_parse(struct str text, const char *file, bool includes, s
 /* Reads and checks the whole configuration. module_dir: overrides the file's key when not NULL
  * (-m). NULL: errors in d. Warnings may be in d either way. Contacts nobody, binds nothing. */
 struct conf *conf_load(const char *path, const char *module_dir, struct conf_diag *d);
+/* The same, but a configuration whose text could be read is handed out even if d->errors says that
+ * it is wrong: only so that what modules find can be told beside it. NULL: it could not be read. */
+struct conf *conf_load_wrong(const char *path, const char *module_dir, struct conf_diag *d);
 /* The same for a text in memory, without @include. */
 struct conf *conf_load_text(struct str text, const char *file, const char *module_dir,
                             struct conf_diag *d);

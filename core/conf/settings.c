@@ -10,6 +10,7 @@
 #include "conf/settings.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -457,6 +458,7 @@ void conf_settings(struct conf *c, struct conf_diag *d)
 }
 
 /* ---- the whole way ---- */
+/* NULL: there is no tree, or there are more than `errors` errors. */
 static struct conf *finish(struct conf *c, const char *module_dir, struct conf_diag *d,
                            unsigned errors)
 {
@@ -467,20 +469,29 @@ static struct conf *finish(struct conf *c, const char *module_dir, struct conf_d
 			c->module_dir = conf_path(NULL, str_of(module_dir), &c->arena);
 		conf_check(c, d);
 	}
-	if (!c->root || d->errors != errors) {
+	if (!c->root || d->errors > errors) {
 		conf_free(c);
 		return NULL;
 	}
 	return c;
 }
 
-struct conf *conf_load(const char *path, const char *module_dir, struct conf_diag *d)
+struct conf *conf_load_wrong(const char *path, const char *module_dir, struct conf_diag *d)
 {
-	unsigned errors = d->errors;
 	struct conf *c = xcalloc(1, sizeof(*c));
 	arena_init(&c->arena, NULL);
 	c->root = conf_read(path, &c->arena, d);
-	return finish(c, module_dir, d, errors);
+	return finish(c, module_dir, d, UINT_MAX);
+}
+
+struct conf *conf_load(const char *path, const char *module_dir, struct conf_diag *d)
+{
+	unsigned errors = d->errors;
+	struct conf *c = conf_load_wrong(path, module_dir, d);
+	if (d->errors == errors)
+		return c;
+	conf_free(c);
+	return NULL;
 }
 
 struct conf *conf_load_text(struct str text, const char *file, const char *module_dir,

@@ -242,6 +242,14 @@ void gateway_unbind(struct gateway *g)
 	pthread_mutex_unlock(&g->listeners_lock);
 }
 
+/* Nobody accepts any more: who comes now is refused, not left waiting. */
+static void stop_listening(void *arg)
+{
+	struct gateway *g = arg;
+	list_each(it, &g->listeners) list_entry(it, struct gateway_listener, node)->wanted = false;
+	gateway_unbind(g);
+}
+
 /* ---- workers ---- */
 static void *worker_main(void *arg)
 {
@@ -349,8 +357,7 @@ static void workers_stop(struct gateway *g)
 	/* What the workers have posted meanwhile is run before it stops. */
 	loop_post(g->loop, stop_loop, g->loop);
 	loop_run(g->loop);
-	list_each(it, &g->listeners) list_entry(it, struct gateway_listener, node)->wanted = false;
-	gateway_unbind(g);
+	stop_listening(g);
 	for (unsigned i = 0; i < g->nworkers; i++)
 		worker_deinit(&g->workers[i]);
 	free(g->workers);
@@ -383,7 +390,7 @@ void gateway_drain(struct gateway *g)
 	uint64_t ns = g->current ? g->current->conf->limits.drain_timeout : 0;
 	loop_timer_init(&g->drain_timer, drain_expired, g);
 	loop_timer_in(g->loop, &g->drain_timer, ns);
-	gateway_each(g, drain_worker, NULL, g);
+	gateway_each(g, drain_worker, stop_listening, g);
 }
 
 /* ---- signals ---- */
@@ -455,14 +462,14 @@ static void gateway_stats(struct gateway *g)
 	g->stat_reload_refused = stats_get(f, &refused);
 }
 
-/* What must be known before threads start. NULL: said on stderr. */
+/* What must be known before threads start. NULL: all that is wrong is on stderr. */
 static struct conf *first_look(struct gateway *g)
 {
 	struct conf_diag d;
 	conf_diag_init(&d);
 	struct conf *c = conf_load(g->conf_path, g->module_dir, &d);
 	if (!c)
-		fwrite(d.text.p, 1, d.text.n, stderr);
+		reload_check(g->conf_path, g->module_dir, true);
 	conf_diag_deinit(&d);
 	return c;
 }

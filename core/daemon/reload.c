@@ -318,10 +318,13 @@ static void probed(void *arg, bool ok, const char *text)
 {
 	struct reload *r = arg;
 	r->probe = NULL;
-	if (ok) {
+	if (ok && r->conf) {
 		build(r);
 		return;
 	}
+	if (ok) /* it was mended meanwhile */
+		conf_error_at(&r->d, r->g->conf_path, 0,
+		              "the file has changed while it was read; reload again");
 	if (*text && buf_add(&r->d.text, text, strlen(text)))
 		r->d.errors++;
 	refuse(r, EXIT_CONFIG);
@@ -343,14 +346,31 @@ static void refused_changes(struct reload *r)
 		           "admin.socket: a reload cannot change it; restart");
 }
 
+static void probe(struct reload *r)
+{
+	struct gateway *g = r->g;
+	r->probe = probe_start(g->loop, g->conf_path, g->module_dir, probed, r);
+	if (!r->probe) {
+		conf_error_at(&r->d, g->conf_path, 0, "the probe process cannot be started");
+		refuse(r, EXIT_INTERNAL);
+	}
+}
+
 static void load_begin(struct reload *r)
 {
 	struct gateway *g = r->g;
 	r->conf = conf_load(g->conf_path, g->module_dir, &r->d);
 	if (r->conf)
 		refused_changes(r);
-	if (!r->conf || r->d.errors) {
+	if (r->conf && r->d.errors) {
 		refuse(r, EXIT_CONFIG);
+		return;
+	}
+	if (!r->conf) {
+		/* The probe says all of it, what modules find too. */
+		conf_diag_deinit(&r->d);
+		conf_diag_init(&r->d);
+		probe(r);
 		return;
 	}
 	probe_fingerprint(r->conf, r->fingerprint);
@@ -359,11 +379,7 @@ static void load_begin(struct reload *r)
 		build(r);
 		return;
 	}
-	r->probe = probe_start(g->loop, g->conf_path, g->module_dir, probed, r);
-	if (!r->probe) {
-		conf_error_at(&r->d, g->conf_path, 0, "the probe process cannot be started");
-		refuse(r, EXIT_INTERNAL);
-	}
+	probe(r);
 }
 
 void reload_start(struct gateway *g, reload_done_fn *done, void *arg)
@@ -392,7 +408,7 @@ int reload_check(const char *conf_path, const char *module_dir, bool quiet)
 {
 	struct conf_diag d;
 	conf_diag_init(&d);
-	struct conf *c = conf_load(conf_path, module_dir, &d);
+	struct conf *c = conf_load_wrong(conf_path, module_dir, &d);
 	struct stacks *s = c ? stacks_new(c, &host_table, true, &d) : NULL;
 	int code = s && d.errors == 0 ? 0 : EXIT_CONFIG;
 	if (d.text.n && !(quiet && code == 0))

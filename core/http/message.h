@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Heads of requests and responses as the codec sees them: slices into the bytes they were read from.
+ * Heads of requests and responses as the codec sees them: slices into the bytes they were read
+ * from.
  */
 #ifndef HTTP_MESSAGE_H
 #define HTTP_MESSAGE_H
@@ -56,7 +57,8 @@ enum http_field_id {
 	HTTP_F_X_FORWARDED, /* any x-forwarded-*, x-real-ip */
 	HTTP_F_X_RATELIMIT, /* any x-ratelimit-* */
 	HTTP_F_X_REQUEST_ID,
-	HTTP_F_RESERVED,    /* what clients may not set: identity (design §6), another method or path */
+	HTTP_F_RESERVED, /* what clients may not set: identity (design §6), another method or path
+	                  */
 	HTTP_F_COUNT
 };
 
@@ -69,24 +71,29 @@ struct http_field {
 	uint8_t flags;    /* HTTP_FIELD_* */
 };
 
-enum http_framing { HTTP_NO_BODY, HTTP_LENGTH, HTTP_CHUNKED, HTTP_UNTIL_CLOSE /* responses only */ };
+enum http_framing {
+	HTTP_NO_BODY,
+	HTTP_LENGTH,
+	HTTP_CHUNKED,
+	HTTP_UNTIL_CLOSE /* responses only */
+};
 
 struct http_head {
 	bool response;
-	uint8_t minor;            /* HTTP/1.minor, 0 or 1 */
-	enum http_method method;  /* requests */
+	uint8_t minor;           /* HTTP/1.minor, 0 or 1 */
+	enum http_method method; /* requests */
 	struct str method_text;
-	struct str target;        /* requests: as received */
-	uint16_t status;          /* responses: 100..599 */
+	struct str target; /* requests: as received */
+	uint16_t status;   /* responses: 100..599 */
 	struct str reason;
 	struct http_field *fields;
 	uint16_t nfields;
 	uint16_t first[HTTP_F_COUNT]; /* 1 + index of the first field of that id; 0: none */
 	enum http_framing framing;
-	uint64_t length;          /* HTTP_LENGTH */
-	bool keep_alive;          /* what the peer is ready for */
+	uint64_t length; /* HTTP_LENGTH */
+	bool keep_alive; /* what the peer is ready for */
 	bool expect_continue;
-	size_t size;              /* bytes of the head, its empty line included */
+	size_t size; /* bytes of the head, its empty line included */
 };
 
 static inline const struct http_field *http_first(const struct http_head *h, enum http_field_id id)

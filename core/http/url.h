@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Request targets (RFC 3986, design §6): one canonical path, refused rather than repaired. Route, policy, audit
- * and upstream use the same bytes.
+ * Request targets (RFC 3986, design §6): one canonical path, refused rather than repaired. Route,
+ * policy, audit and upstream use the same bytes.
  */
 #ifndef HTTP_URL_H
 #define HTTP_URL_H
@@ -12,24 +12,27 @@
 #include "base/str.h"
 
 struct url {
-	struct str path;  /* canonical: unreserved escapes decoded, hex digits upper case */
-	struct str query; /* without '?'; as received; p NULL: there is none */
+	struct str path;      /* canonical: unreserved escapes decoded, hex digits upper case */
+	struct str query;     /* without '?'; as received; p NULL: there is none */
 	struct str authority; /* of an absolute-form target ("http://host/path"), else p NULL */
 };
-/* 0, or a positive value: *why (static phrase) says which rule. origin-form and absolute-form (http, https);
- * authority-form and '*' are refused, '*' except where options is set. The path is the target's own bytes where
- * nothing had to change, else in the arena. */
-int url_parse(struct str target, bool options, struct arena *a, struct url *out, const char **why) MUST_CHECK;
+/* 0, or a positive value: *why (static phrase) says which rule. origin-form and absolute-form
+ * (http, https); authority-form and '*' are refused, '*' except where options is set. The path is
+ * the target's own bytes where nothing had to change, else in the arena. */
+int url_parse(struct str target, bool options, struct arena *a, struct url *out,
+              const char **why) MUST_CHECK;
 /* uri-host [":" port] of Host or an authority; ports 1..65535. */
 bool url_host_valid(struct str host);
 /* Host without the port, lower case, in the arena (brackets of IPv6 kept). */
 struct str url_host_name(struct str host, struct arena *a);
-/* Decodes %XX of one path segment (for the model's name). -1: an invalid escape or NUL or control byte. */
+/* Decodes %XX of one path segment (for the model's name). -1: an invalid escape or NUL or control
+ * byte. */
 int url_decode(struct str s, struct arena *a, struct str *out) MUST_CHECK;
-/* Whether a canonical path holds %2F. Only the {id} of /v1/models/{id} may; elsewhere it is refused. */
+/* Whether a canonical path holds %2F. Only the {id} of /v1/models/{id} may; elsewhere it is
+ * refused. */
 bool url_has_encoded_slash(struct str path);
-/* "host:port", "[v6]:port", "unix:/path". False: another form. An IPv6 host is given without its brackets; of
- * "unix:/path" the host is "/path" and the port 0. */
+/* "host:port", "[v6]:port", "unix:/path". False: another form. An IPv6 host is given without its
+ * brackets; of "unix:/path" the host is "/path" and the port 0. */
 bool url_hostport(struct str s, struct str *host, uint16_t *port);
 
 #endif

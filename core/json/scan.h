@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * A resumable JSON scanner (RFC 8259): checks the whole text byte by byte as it arrives and captures the values
- * of a few wanted keys, without a tree. Refused beyond the grammar: duplicates of a wanted key, nesting over
- * 64, invalid UTF-8, lone surrogates in escapes, a BOM, anything after the value but white space.
- * The verdict does not depend on how the bytes are split.
+ * A resumable JSON scanner (RFC 8259): checks the whole text byte by byte as it arrives and
+ * captures the values of a few wanted keys, without a tree. Refused beyond the grammar: duplicates
+ * of a wanted key, nesting over 64, invalid UTF-8, lone surrogates in escapes, a BOM, anything
+ * after the value but white space. The verdict does not depend on how the bytes are split.
  */
 #ifndef JSON_SCAN_H
 #define JSON_SCAN_H
@@ -19,13 +19,25 @@
 #define JSON_DEPTH_MAX 64
 #define JSON_KEYS_MAX 16
 
-enum json_type { JSON_ABSENT, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL, JSON_OBJECT, JSON_ARRAY };
+enum json_type {
+	JSON_ABSENT,
+	JSON_STRING,
+	JSON_NUMBER,
+	JSON_TRUE,
+	JSON_FALSE,
+	JSON_NULL,
+	JSON_OBJECT,
+	JSON_ARRAY
+};
 
-/* Which value to capture. path: "model" (depth 1) or "usage.prompt_tokens" (objects only, up to 3 names). */
+/* Which value to capture. path: "model" (depth 1) or "usage.prompt_tokens" (objects only, up to 3
+ * names). */
 struct json_want {
 	const char *path;
-	uint32_t types;   /* bits 1 << enum json_type that are right; another type: JSON_E_TYPE. 0: any */
-	uint32_t max_len; /* longest captured string (unescaped) or number, bytes; longer: JSON_E_LENGTH */
+	uint32_t
+	    types; /* bits 1 << enum json_type that are right; another type: JSON_E_TYPE. 0: any */
+	uint32_t max_len; /* longest captured string (unescaped) or number, bytes; longer:
+	                     JSON_E_LENGTH */
 };
 /* What was found, index by index beside the wants. */
 struct json_value {
@@ -41,8 +53,8 @@ enum json_error {
 	JSON_E_DUPLICATE = 4, /* of a wanted key */
 	JSON_E_TYPE = 5,
 	JSON_E_LENGTH = 6,
-	JSON_E_TRAILING = 7, /* bytes after the value */
-	JSON_E_TRUNCATED = 8, /* json_finish() in the middle */
+	JSON_E_TRAILING = 7,   /* bytes after the value */
+	JSON_E_TRUNCATED = 8,  /* json_finish() in the middle */
 	JSON_E_NOT_OBJECT = 9, /* JSON_ROOT_OBJECT was asked for */
 	JSON_E_BOM = 10,
 };
@@ -51,15 +63,17 @@ const char *json_strerror(enum json_error e); /* a phrase for the client: "dupli
 #define JSON_ROOT_OBJECT 1u /* the text must be an object */
 
 struct json_scan; /* from the arena; sizeof is below 1 KiB */
-/* wants, nwants (at most JSON_KEYS_MAX) and values must outlive the scan; values are set to JSON_ABSENT. */
+/* wants, nwants (at most JSON_KEYS_MAX) and values must outlive the scan; values are set to
+ * JSON_ABSENT. */
 struct json_scan *json_new(struct arena *a, const struct json_want *wants, unsigned nwants,
                            struct json_value *values, unsigned flags);
-/* JSON_OK or the error, which is final. On an error *at (may be NULL) is the offset of the byte that broke the rule. */
+/* JSON_OK or the error, which is final. On an error *at (may be NULL) is the offset of the byte
+ * that broke the rule. */
 enum json_error json_feed(struct json_scan *s, const char *p, size_t n, uint64_t *at) MUST_CHECK;
 /* The text has ended. */
 enum json_error json_finish(struct json_scan *s) MUST_CHECK;
-/* How many of the bytes fed so far may be passed on: all, until the byte that closes the root value; that byte
- * and what follows only after json_finish() has answered JSON_OK. */
+/* How many of the bytes fed so far may be passed on: all, until the byte that closes the root
+ * value; that byte and what follows only after json_finish() has answered JSON_OK. */
 uint64_t json_releasable(const struct json_scan *s);
 /* Whether every want has been found or cannot come any more (the root has closed). */
 bool json_settled(const struct json_scan *s);

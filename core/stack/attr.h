@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * The attributes of one tx: typed values by name, with their writer, rolled back to a mark when a line does not
- * answer OK. Newest first: a later value hides an earlier one.
+ * The attributes of one tx: typed values by name, with their writer, rolled back to a mark when a
+ * line does not answer OK. Newest first: a later value hides an earlier one.
  */
 #ifndef STACK_ATTR_H
 #define STACK_ATTR_H
@@ -15,7 +15,7 @@
 
 struct attr {
 	struct str key;
-	struct merlon_val val;   /* its bytes in the arena */
+	struct merlon_val val;    /* its bytes in the arena */
 	const merlon_ctx *writer; /* NULL: the host */
 };
 struct attrs {
@@ -28,17 +28,20 @@ struct attrs {
 	bool id_write;     /* id.* is taken (kept or dropped when the line has answered) */
 	bool id_fill;      /* identity = "add": only keys that are unset */
 	bool org_conflict; /* id_fill met a differing id.org */
-	bool id_lost;      /* a part of id.* could not be taken: an OK would stand for more than was meant */
-	unsigned fill_mark; /* attributes before the line under way; id_fill: these are kept */
-	bool line_open;     /* between attrs_line_begin() and attrs_line_end() */
+	bool id_lost;      /* a part of id.* could not be taken: an OK would stand for more than was
+	                      meant */
+	unsigned fill_mark;     /* attributes before the line under way; id_fill: these are kept */
+	bool line_open;         /* between attrs_line_begin() and attrs_line_end() */
 	const merlon_ctx *line; /* whose id.* are taken; NULL: anybody's */
 };
 void attrs_init(struct attrs *as, struct arena *a);
-/* The host's own writing: any key, which is not copied. Always 0: modules' room is counted apart. */
+/* The host's own writing: any key, which is not copied. Always 0: modules' room is counted apart.
+ */
 int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
 int attrs_set_str(struct attrs *as, struct str key, struct str value); /* empty p: nothing is set */
 /* A module's writing, under the rules of design §3 and module.h attr_set(). */
-int attrs_set_by(struct attrs *as, const merlon_ctx *by, struct str module, struct str key, const struct merlon_val *val);
+int attrs_set_by(struct attrs *as, const merlon_ctx *by, struct str module, struct str key,
+                 const struct merlon_val *val);
 const struct attr *attrs_get(const struct attrs *as, struct str key); /* NULL: not set */
 struct str attrs_str(const struct attrs *as, struct str key);         /* empty unless a STR */
 unsigned attrs_mark(const struct attrs *as);
@@ -48,7 +51,8 @@ void attrs_line_begin(struct attrs *as, const merlon_ctx *line);
 void attrs_line_end(struct attrs *as);
 /* The line under way will not answer any more: what it wrote goes, as if it had failed. */
 void attrs_line_abandon(struct attrs *as);
-void attrs_drop_identity(struct attrs *as, unsigned mark); /* id.* written since the mark go, the rest stays */
+void attrs_drop_identity(struct attrs *as,
+                         unsigned mark); /* id.* written since the mark go, the rest stays */
 
 static inline struct merlon_str to_merlon(struct str s)
 {

@@ -55,18 +55,21 @@ extern "C" {
 /* One bit a code, for merlon_module.codes. */
 #define MERLON_BIT(code) (UINT32_C(1) << (code))
 
-/* ---- Groups of a stack, one bit each ---------------------------------------------------------- */
+/* ---- Groups of a stack, one bit each ----------------------------------------------------------
+ */
 #define MERLON_AUTH UINT32_C(1)
 #define MERLON_AUTHZ UINT32_C(2)
 #define MERLON_RATELIMIT UINT32_C(4)
 #define MERLON_FILTER UINT32_C(8)
 #define MERLON_AUDIT UINT32_C(16)
 
-/* ---- Flags of a descriptor --------------------------------------------------------------------- */
+/* ---- Flags of a descriptor ---------------------------------------------------------------------
+ */
 /* May establish an identity (auth) or a permission (authz). Without it the module may veto only. */
 #define MERLON_GRANTOR UINT32_C(1)
 
-/* ---- What host functions return: 0, or one of these -------------------------------------------- */
+/* ---- What host functions return: 0, or one of these --------------------------------------------
+ */
 #define MERLON_E_INVAL (-1)   /* an argument is wrong */
 #define MERLON_E_NOENT (-2)   /* no such thing */
 #define MERLON_E_FULL (-3)    /* a bound is reached; nothing was taken */
@@ -75,7 +78,8 @@ extern "C" {
 #define MERLON_E_NOTSUP (-6)  /* this host does not offer it */
 #define MERLON_E_STATE (-7)   /* not in this state (already suspended, already answered) */
 
-/* ---- Values -------------------------------------------------------------------------------------- */
+/* ---- Values
+ * -------------------------------------------------------------------------------------- */
 struct merlon_str {
 	const char *ptr;
 	uint64_t len;
@@ -100,9 +104,10 @@ struct merlon_val {
 	} u;
 };
 
-/* ---- Opaque handles ------------------------------------------------------------------------------ */
-typedef struct merlon_ctx merlon_ctx;       /* the host's side of one instance: one line of a stack */
-typedef struct merlon_tx merlon_tx;         /* one request and its response */
+/* ---- Opaque handles
+ * ------------------------------------------------------------------------------ */
+typedef struct merlon_ctx merlon_ctx; /* the host's side of one instance: one line of a stack */
+typedef struct merlon_tx merlon_tx;   /* one request and its response */
 typedef struct merlon_worker merlon_worker; /* one worker thread */
 typedef struct merlon_cfg merlon_cfg;       /* options, or a part of them */
 typedef struct merlon_op merlon_op;         /* something asynchronous under way */
@@ -111,27 +116,35 @@ typedef struct merlon_sink merlon_sink;     /* an append-only file */
 typedef struct merlon_shared merlon_shared; /* a refcounted object, outliving generations */
 typedef struct merlon_stream merlon_stream; /* a lasting connection (1.1) */
 
-/* ---- Options ------------------------------------------------------------------------------------- */
+/* ---- Options
+ * ------------------------------------------------------------------------------------- */
 #define MERLON_OPT_STR 1
-#define MERLON_OPT_INT 2      /* range "1..65535", either side may be missing */
-#define MERLON_OPT_FLOAT 3    /* range "0..1" */
+#define MERLON_OPT_INT 2   /* range "1..65535", either side may be missing */
+#define MERLON_OPT_FLOAT 3 /* range "0..1" */
 #define MERLON_OPT_BOOL 4
-#define MERLON_OPT_DURATION 5 /* "250ms", "30s", "5m", "1h", "90d"; read as I64 nanoseconds; range in the same form */
-#define MERLON_OPT_SIZE 6     /* "16M"; read as I64 bytes */
-#define MERLON_OPT_RATE 7     /* "100/1m"; read with cfg_rate() */
-#define MERLON_OPT_ENUM 8     /* range "one|other" */
-#define MERLON_OPT_STRLIST 9  /* array or list of strings; one string counts as a list of one */
-#define MERLON_OPT_GROUP 10   /* { ... }, its keys in sub */
-#define MERLON_OPT_LIST 11    /* ( {...}, {...} ), the keys of each in sub */
-#define MERLON_OPT_PATH 12    /* a file's name; read as absolute text, relative to the file that names it */
-#define MERLON_OPT_FILE 13    /* a file that the host reads (owner and mode checked, up to 64 MiB); read as BYTES */
-#define MERLON_OPT_CONFFILE 14 /* a file in libconfig's grammar, read and checked by the host against sub; read with cfg_at() */
-#define MERLON_OPT_SECRET 15  /* "file:/path", "env:NAME", "cred:NAME", or the secret itself; read as BYTES */
-#define MERLON_OPT_ANY 16     /* a tree whose keys the module walks by itself with cfg_key() */
+#define MERLON_OPT_DURATION                                                                        \
+	5 /* "250ms", "30s", "5m", "1h", "90d"; read as I64 nanoseconds; range in the same form */
+#define MERLON_OPT_SIZE 6    /* "16M"; read as I64 bytes */
+#define MERLON_OPT_RATE 7    /* "100/1m"; read with cfg_rate() */
+#define MERLON_OPT_ENUM 8    /* range "one|other" */
+#define MERLON_OPT_STRLIST 9 /* array or list of strings; one string counts as a list of one */
+#define MERLON_OPT_GROUP 10  /* { ... }, its keys in sub */
+#define MERLON_OPT_LIST 11   /* ( {...}, {...} ), the keys of each in sub */
+#define MERLON_OPT_PATH                                                                            \
+	12 /* a file's name; read as absolute text, relative to the file that names it */
+#define MERLON_OPT_FILE                                                                            \
+	13 /* a file that the host reads (owner and mode checked, up to 64 MiB); read as BYTES */
+#define MERLON_OPT_CONFFILE                                                                        \
+	14 /* a file in libconfig's grammar, read and checked by the host against sub; read with   \
+	      cfg_at() */
+#define MERLON_OPT_SECRET                                                                          \
+	15 /* "file:/path", "env:NAME", "cred:NAME", or the secret itself; read as BYTES */
+#define MERLON_OPT_ANY 16 /* a tree whose keys the module walks by itself with cfg_key() */
 
 #define MERLON_OPT_REQUIRED UINT32_C(1)
 
-/* One row an option. Rows are merlon_module.option_size apart; a table of sub ends with key NULL. */
+/* One row an option. Rows are merlon_module.option_size apart; a table of sub ends with key NULL.
+ */
 struct merlon_option {
 	const char *key;
 	uint32_t type;                   /* MERLON_OPT_* */
@@ -142,11 +155,13 @@ struct merlon_option {
 	const char *help;                /* one sentence; the manual page is made of it */
 };
 
-/* ---- Directions of a message ---------------------------------------------------------------------- */
+/* ---- Directions of a message
+ * ---------------------------------------------------------------------- */
 #define MERLON_REQUEST 0
 #define MERLON_RESPONSE 1
 
-/* ---- Bodies ---------------------------------------------------------------------------------------- */
+/* ---- Bodies
+ * ---------------------------------------------------------------------------------------- */
 #define MERLON_BODY_NONE 0
 #define MERLON_BODY_STREAM 1 /* each chunk as it passes */
 #define MERLON_BODY_FULL 2   /* once, whole; over max: 413 (request), broken off (response) */
@@ -156,7 +171,8 @@ struct merlon_option {
 #define MERLON_EDIT_APPEND 1  /* the chunk, then these bytes */
 #define MERLON_EDIT_DROP 2    /* nothing of the chunk */
 
-/* ---- Header edits ----------------------------------------------------------------------------------- */
+/* ---- Header edits
+ * ----------------------------------------------------------------------------------- */
 #define MERLON_HDR_SET 0 /* the only field of that name */
 #define MERLON_HDR_ADD 1
 #define MERLON_HDR_DEL 2
@@ -166,7 +182,8 @@ struct merlon_header {
 	struct merlon_str value;
 };
 
-/* ---- Why: told with fail(), read by the client (text) and by the log (detail) ---------------------- */
+/* ---- Why: told with fail(), read by the client (text) and by the log (detail)
+ * ---------------------- */
 struct merlon_fail {
 	uint32_t size;               /* sizeof(struct merlon_fail) */
 	uint32_t retry_after_ms;     /* 0: none. Sent as Retry-After in whole seconds, rounded up */
@@ -175,12 +192,14 @@ struct merlon_fail {
 	struct merlon_str challenge; /* a WWW-Authenticate value, auth group only */
 };
 
-/* ---- Reasons given to the cancel hook --------------------------------------------------------------- */
+/* ---- Reasons given to the cancel hook
+ * --------------------------------------------------------------- */
 #define MERLON_CANCEL_CLIENT 1   /* the client is gone */
 #define MERLON_CANCEL_TIMEOUT 2  /* the line or its group took too long */
 #define MERLON_CANCEL_SHUTDOWN 3 /* the process ends */
 
-/* ---- How a tx ended, given to settle ------------------------------------------------------------------ */
+/* ---- How a tx ended, given to settle
+ * ------------------------------------------------------------------ */
 #define MERLON_END_SUCCESS 1
 #define MERLON_END_DENIED 2
 #define MERLON_END_LIMITED 3
@@ -197,8 +216,9 @@ struct merlon_summary {
 	uint64_t duration_ns;
 };
 
-/* ---- The audit record: fields read with record_get() in the audit hooks -------------------------------- */
-#define MERLON_REC_TIMESTAMP 1   /* I64: microseconds since 1970, the request's start */
+/* ---- The audit record: fields read with record_get() in the audit hooks
+ * -------------------------------- */
+#define MERLON_REC_TIMESTAMP 1 /* I64: microseconds since 1970, the request's start */
 #define MERLON_REC_REQUEST_ID 2
 #define MERLON_REC_USER_ID 3
 #define MERLON_REC_ORG 4
@@ -206,12 +226,13 @@ struct merlon_summary {
 #define MERLON_REC_AUTH_METHOD 6
 #define MERLON_REC_MODEL_ID 7
 #define MERLON_REC_ACTION 8
-#define MERLON_REC_STATUS 9      /* success denied limited error aborted */
+#define MERLON_REC_STATUS 9 /* success denied limited error aborted */
 #define MERLON_REC_REASON 10
 #define MERLON_REC_HTTP_STATUS 11 /* I64 */
 #define MERLON_REC_DURATION_US 12 /* I64 */
 #define MERLON_REC_UPSTREAM_US 13 /* I64 */
-#define MERLON_REC_INPUT_HASH 14  /* "sha256:<hex>" or "hmac-sha256:<hex>"; only after digest_want() */
+#define MERLON_REC_INPUT_HASH                                                                      \
+	14 /* "sha256:<hex>" or "hmac-sha256:<hex>"; only after digest_want() */
 #define MERLON_REC_OUTPUT_HASH 15
 #define MERLON_REC_INPUT_BYTES 16  /* I64 */
 #define MERLON_REC_OUTPUT_BYTES 17 /* I64 */
@@ -223,8 +244,8 @@ struct merlon_summary {
 #define MERLON_REC_PATH 23
 #define MERLON_REC_ROUTE 24
 #define MERLON_REC_STACK 25
-#define MERLON_REC_STREAM 26       /* BOOL: the answer was streamed */
-#define MERLON_REC_GENERATION 27   /* I64 */
+#define MERLON_REC_STREAM 26     /* BOOL: the answer was streamed */
+#define MERLON_REC_GENERATION 27 /* I64 */
 
 /* One line's answer, in the order they were given. */
 struct merlon_decision {
@@ -237,13 +258,14 @@ struct merlon_decision {
 	struct merlon_str policy; /* as told with policy(), or empty */
 };
 
-/* ---- Sinks: how records become bytes of the file ---------------------------------------------------- */
+/* ---- Sinks: how records become bytes of the file
+ * ---------------------------------------------------- */
 #define MERLON_SINK_RECORD 0 /* data: what sink_append() was given */
 #define MERLON_SINK_TORN 1   /* data: the name of the file a torn last line was moved to */
 
 /* Output of a framing function. Its bytes reach the file whole and in order, or not at all. */
 struct merlon_sink_out {
-	char *ptr;    /* room for cap bytes */
+	char *ptr; /* room for cap bytes */
 	uint64_t cap;
 	uint64_t len; /* to be set by the function */
 };
@@ -253,17 +275,19 @@ struct merlon_sink_ops {
 	uint32_t state_size; /* bytes of state, zeroed at first; at most 256 */
 	uint32_t overhead;   /* most bytes that frame() adds to a record */
 	uint32_t reserved;
-	/* Sets the state from the last whole line of the newest file, its LF left out; line.len 0: there
-	 * is none. Returns 0, or -1: the line is damaged and the sink must not be used. At start, on the
-	 * writer's thread. */
+	/* Sets the state from the last whole line of the newest file, its LF left out; line.len 0:
+	 * there is none. Returns 0, or -1: the line is damaged and the sink must not be used. At
+	 * start, on the writer's thread. */
 	int32_t (*init)(void *state, struct merlon_str line);
 	/* Frames one record; called in write order on the writer's thread. kind is MERLON_SINK_*.
-	 * time_us: microseconds since 1970, for kinds other than RECORD. Returns 0, or -1: drop it. */
+	 * time_us: microseconds since 1970, for kinds other than RECORD. Returns 0, or -1: drop it.
+	 */
 	int32_t (*frame)(void *state, uint32_t kind, int64_t time_us, struct merlon_str data,
 	                 struct merlon_sink_out *out);
 };
 
-/* ---- Callbacks ----------------------------------------------------------------------------------------- */
+/* ---- Callbacks
+ * ----------------------------------------------------------------------------------------- */
 /* A header, attribute or key found; return 0 to go on. */
 typedef int32_t (*merlon_header_fn)(void *arg, struct merlon_str name, struct merlon_str value);
 typedef int32_t (*merlon_attr_fn)(void *arg, struct merlon_str key, const struct merlon_val *val);
@@ -274,8 +298,10 @@ typedef void (*merlon_timer_fn)(void *arg);
 #define MERLON_FD_READ UINT32_C(1)
 #define MERLON_FD_WRITE UINT32_C(2)
 typedef void (*merlon_fd_fn)(void *arg, int32_t fd, uint32_t ready);
-typedef void (*merlon_work_fn)(void *arg);                  /* on a pool thread; calls no host function but resume, now */
-typedef void (*merlon_done_fn)(void *arg, int32_t cancelled); /* on the worker; cancelled is always 0: see offload */
+typedef void (*merlon_work_fn)(
+    void *arg); /* on a pool thread; calls no host function but resume, now */
+typedef void (*merlon_done_fn)(
+    void *arg, int32_t cancelled); /* on the worker; cancelled is always 0: see offload */
 typedef void *(*merlon_build_fn)(void *arg);
 typedef void (*merlon_free_fn)(void *obj);
 
@@ -284,7 +310,8 @@ struct merlon_http_request;
 struct merlon_http_response;
 struct merlon_stream_ops;
 
-/* ---- Log levels, clocks, metrics, context ---------------------------------------------------------- */
+/* ---- Log levels, clocks, metrics, context
+ * ---------------------------------------------------------- */
 #define MERLON_LOG_ERROR 3
 #define MERLON_LOG_WARN 4
 #define MERLON_LOG_NOTICE 5
@@ -299,7 +326,8 @@ struct merlon_stream_ops;
 #define MERLON_CTX_LINE 3   /* the line's name */
 #define MERLON_CTX_MODULE 4 /* the module's name */
 
-/* ==== The host's functions ============================================================================= */
+/* ==== The host's functions
+ * ============================================================================= */
 struct merlon_host {
 	uint32_t size;
 	uint16_t major;
@@ -316,30 +344,37 @@ struct merlon_host {
 	int32_t (*probing)(merlon_ctx *ctx);
 
 	/* -- options; create only -- */
-	/* The option's value, its default if it is not written. MERLON_E_NOENT: neither. The key "" reads an
-	 * element itself. Values live until create returns; files and secrets are wiped then. */
+	/* The option's value, its default if it is not written. MERLON_E_NOENT: neither. The key ""
+	 * reads an element itself. Values live until create returns; files and secrets are wiped
+	 * then. */
 	int32_t (*cfg_get)(const merlon_cfg *cfg, const char *key, struct merlon_val *out);
 	/* A RATE: count per window_ns. */
-	int32_t (*cfg_rate)(const merlon_cfg *cfg, const char *key, int64_t *count, int64_t *window_ns);
-	/* Elements of a LIST, STRLIST, GROUP (1) or CONFFILE (1) that is written; 0 if it is not. */
+	int32_t (*cfg_rate)(const merlon_cfg *cfg, const char *key, int64_t *count,
+	                    int64_t *window_ns);
+	/* Elements of a LIST, STRLIST, GROUP (1) or CONFFILE (1) that is written; 0 if it is not.
+	 */
 	uint32_t (*cfg_count)(const merlon_cfg *cfg, const char *key);
 	/* Element i of a LIST; a GROUP or CONFFILE is element 0. NULL if there is none. */
 	const merlon_cfg *(*cfg_at)(const merlon_cfg *cfg, const char *key, uint32_t i);
 	/* Name of the i-th key written in this part; ptr NULL past the last. For MERLON_OPT_ANY. */
 	struct merlon_str (*cfg_key)(const merlon_cfg *cfg, uint32_t i);
 	/* Where the key stands. file lives as long as the process. */
-	int32_t (*cfg_where)(const merlon_cfg *cfg, const char *key, struct merlon_str *file, uint32_t *line);
+	int32_t (*cfg_where)(const merlon_cfg *cfg, const char *key, struct merlon_str *file,
+	                     uint32_t *line);
 	/* Says what is wrong with the key; the configuration is then refused. Go on and say all. */
 	void (*cfg_error)(const merlon_cfg *cfg, const char *key, struct merlon_str text);
-	/* Says what is wrong with line `line` of the file that the FILE option `key` names (0: all of it). */
-	void (*cfg_file_error)(const merlon_cfg *cfg, const char *key, uint32_t line, struct merlon_str text);
+	/* Says what is wrong with line `line` of the file that the FILE option `key` names (0: all
+	 * of it). */
+	void (*cfg_file_error)(const merlon_cfg *cfg, const char *key, uint32_t line,
+	                       struct merlon_str text);
 	/* As cfg_error, but only a warning. */
 	void (*cfg_warn)(const merlon_cfg *cfg, const char *key, struct merlon_str text);
 
 	/* -- metrics; define in create, add anywhere. labels: names divided by commas, or "" -- */
 	int32_t (*metric_define)(merlon_ctx *ctx, int32_t kind, const char *name, const char *help,
 	                         const char *labels, uint32_t *id);
-	void (*metric_add)(merlon_ctx *ctx, uint32_t id, const struct merlon_str *label_values, int64_t by);
+	void (*metric_add)(merlon_ctx *ctx, uint32_t id, const struct merlon_str *label_values,
+	                   int64_t by);
 
 	/* -- the tx's memory -- */
 	/* size bytes, zeroed, aligned to 16, freed with the tx. NULL: over 64 KiB for one call. */
@@ -351,28 +386,33 @@ struct merlon_host {
 
 	/* -- attributes: id.* res.* net.* tls.* req.* llm.* action x.<module>.* -- */
 	int32_t (*attr_get)(merlon_tx *tx, struct merlon_str key, struct merlon_val *out);
-	/* id.* by a grantor in auth only; x.<module>.* by anyone. What the line may not establish is dropped
-	 * without an error, as is everything it wrote if it does not answer OK.
-	 * MERLON_E_DENIED: a key of the host's. MERLON_E_FULL: modules have set over 64 keys or 16 KiB. After
-	 * an error about id.* an OK counts as ERROR, since a part of the identity would be missing. */
-	int32_t (*attr_set)(merlon_ctx *ctx, merlon_tx *tx, struct merlon_str key, const struct merlon_val *val);
+	/* id.* by a grantor in auth only; x.<module>.* by anyone. What the line may not establish
+	 * is dropped without an error, as is everything it wrote if it does not answer OK.
+	 * MERLON_E_DENIED: a key of the host's. MERLON_E_FULL: modules have set over 64 keys or 16
+	 * KiB. After an error about id.* an OK counts as ERROR, since a part of the identity would
+	 * be missing. */
+	int32_t (*attr_set)(merlon_ctx *ctx, merlon_tx *tx, struct merlon_str key,
+	                    const struct merlon_val *val);
 	/* Every attribute whose key begins with prefix; returns what the callback did. */
 	int32_t (*attr_each)(merlon_tx *tx, struct merlon_str prefix, merlon_attr_fn fn, void *arg);
 
 	/* -- headers -- */
 	/* Field number `index` (from 0) of that name, case folded. Edits already made are seen. */
-	int32_t (*header_get)(merlon_tx *tx, int32_t dir, struct merlon_str name, uint32_t index, struct merlon_str *out);
+	int32_t (*header_get)(merlon_tx *tx, int32_t dir, struct merlon_str name, uint32_t index,
+	                      struct merlon_str *out);
 	int32_t (*header_each)(merlon_tx *tx, int32_t dir, merlon_header_fn fn, void *arg);
-	/* REQUEST: filter group's head hook only. RESPONSE: any hook before the answer's head has left; on
-	 * answers of the gateway's own too. Framing, hop-by-hop and reserved names: MERLON_E_DENIED. */
-	int32_t (*header_edit)(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, int32_t op, struct merlon_str name,
-	                       struct merlon_str value);
+	/* REQUEST: filter group's head hook only. RESPONSE: any hook before the answer's head has
+	 * left; on answers of the gateway's own too. Framing, hop-by-hop and reserved names:
+	 * MERLON_E_DENIED. */
+	int32_t (*header_edit)(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, int32_t op,
+	                       struct merlon_str name, struct merlon_str value);
 
 	/* -- answers -- */
-	/* The gateway answers with this and contacts nobody; then return MERLON_REPLY. 200 <= status <= 599,
-	 * body at most 64 KiB. MERLON_E_STATE: the answer's head has left. */
-	int32_t (*reply)(merlon_ctx *ctx, merlon_tx *tx, uint32_t status, const struct merlon_header *headers,
-	                 uint32_t nheaders, struct merlon_str body);
+	/* The gateway answers with this and contacts nobody; then return MERLON_REPLY. 200 <=
+	 * status <= 599, body at most 64 KiB. MERLON_E_STATE: the answer's head has left. */
+	int32_t (*reply)(merlon_ctx *ctx, merlon_tx *tx, uint32_t status,
+	                 const struct merlon_header *headers, uint32_t nheaders,
+	                 struct merlon_str body);
 	/* Why the code that follows is not OK. The last call of a hook counts. */
 	void (*fail)(merlon_ctx *ctx, merlon_tx *tx, const struct merlon_fail *fail);
 	/* Which rule or policy made the answer, for the audit record and explain. */
@@ -380,85 +420,101 @@ struct merlon_host {
 
 	/* -- bodies; filter group -- */
 	/* From the head hook: which body chunks the body hook wants. max: for FULL, bytes. */
-	int32_t (*body_want)(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint32_t mode, uint64_t max);
+	int32_t (*body_want)(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint32_t mode,
+	                     uint64_t max);
 	/* From the body hook: what passes in place of the chunk. */
-	int32_t (*body_edit)(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint32_t op, struct merlon_str bytes);
+	int32_t (*body_edit)(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, uint32_t op,
+	                     struct merlon_str bytes);
 
 	/* -- waiting -- */
-	/* The hook will return MERLON_PENDING; the tx waits for resume(token). timeout_ms 0, or longer than
-	 * the line's timeout: the line's. MERLON_E_STATE: settle, or suspended already. */
+	/* The hook will return MERLON_PENDING; the tx waits for resume(token). timeout_ms 0, or
+	 * longer than the line's timeout: the line's. MERLON_E_STATE: settle, or suspended already.
+	 */
 	int32_t (*suspend)(merlon_ctx *ctx, merlon_tx *tx, uint32_t timeout_ms, uint64_t *token);
-	/* Any thread, at any time, even before the hook has returned. The first call for a token counts; late
-	 * and unknown tokens are counted and dropped. */
+	/* Any thread, at any time, even before the hook has returned. The first call for a token
+	 * counts; late and unknown tokens are counted and dropped. */
 	void (*resume)(uint64_t token, int32_t code);
 
-	/* -- asynchronous work. With a tx: on its worker, cancelled when it ends. With a worker and tx NULL: on
-	 * that worker, cancelled when the instance goes. Nothing fires after its cancel. op may be NULL.
-	 * MERLON_E_FULL: over 64 a tx or 4,096 an instance; the offload queue is full. -- */
-	int32_t (*timer)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, uint64_t ms, merlon_timer_fn fn,
-	                 void *arg, merlon_op **op);
-	/* Fires until cancelled, while the descriptor is ready. The module closes fd, after the cancel. */
-	int32_t (*watch_fd)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, int32_t fd, uint32_t events,
-	                    merlon_fd_fn fn, void *arg, merlon_op **op);
-	/* Runs work on a bounded pool, then done on the worker. After a cancel done does not follow; a job that
-	 * waited does not begin, one that runs goes on to its end, and which of the two it was is not told. So
-	 * arg must live until done is called or until destroy, which comes when no job of the instance runs any
-	 * more: let the instance own it, not the tx and not a worker's context. */
+	/* -- asynchronous work. With a tx: on its worker, cancelled when it ends. With a worker and
+	 * tx NULL: on that worker, cancelled when the instance goes. Nothing fires after its
+	 * cancel. op may be NULL. MERLON_E_FULL: over 64 a tx or 4,096 an instance; the offload
+	 * queue is full. -- */
+	int32_t (*timer)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, uint64_t ms,
+	                 merlon_timer_fn fn, void *arg, merlon_op **op);
+	/* Fires until cancelled, while the descriptor is ready. The module closes fd, after the
+	 * cancel. */
+	int32_t (*watch_fd)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, int32_t fd,
+	                    uint32_t events, merlon_fd_fn fn, void *arg, merlon_op **op);
+	/* Runs work on a bounded pool, then done on the worker. After a cancel done does not
+	 * follow; a job that waited does not begin, one that runs goes on to its end, and which of
+	 * the two it was is not told. So arg must live until done is called or until destroy, which
+	 * comes when no job of the instance runs any more: let the instance own it, not the tx and
+	 * not a worker's context. */
 	int32_t (*offload)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, merlon_work_fn work,
 	                   merlon_done_fn done, void *arg, merlon_op **op);
 	/* Idempotent until the op has fired or was cancelled; the handle is dead then. */
 	void (*op_cancel)(merlon_op *op);
 
 	/* -- zones; open in create, update in hooks -- */
-	/* Records of rec_size (at most 4096) bytes, at most max_records. The host names the zone after
-	 * stack/group/line, or after the line's option `zone`. signature: the key expression and the windows;
-	 * if it differs from the running zone's, an empty zone is begun and the operator is told. */
-	int32_t (*zone_open)(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str signature, uint32_t rec_size,
-	                     uint64_t max_records, merlon_zone **out);
+	/* Records of rec_size (at most 4096) bytes, at most max_records. The host names the zone
+	 * after stack/group/line, or after the line's option `zone`. signature: the key expression
+	 * and the windows; if it differs from the running zone's, an empty zone is begun and the
+	 * operator is told. */
+	int32_t (*zone_open)(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str signature,
+	                     uint32_t rec_size, uint64_t max_records, merlon_zone **out);
 	/* Runs fn on the record of the key. MERLON_E_FULL: no room, and none that may be dropped.
 	 * tx: the tx on whose behalf, so that explain changes nothing. */
-	int32_t (*zone_update)(merlon_zone *zone, merlon_tx *tx, struct merlon_str key, merlon_zone_fn fn, void *arg);
+	int32_t (*zone_update)(merlon_zone *zone, merlon_tx *tx, struct merlon_str key,
+	                       merlon_zone_fn fn, void *arg);
 
 	/* -- sinks; open in create, append in audit hooks -- */
-	/* The file at `path` (as read from a PATH option). commit_ms: how long a record may wait. All openers
-	 * of one path must give the same ops sizes; those of the newest are used. */
-	int32_t (*sink_open)(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path, uint32_t commit_ms,
-	                     const struct merlon_sink_ops *ops, merlon_sink **out);
-	/* The record will be framed and written. MERLON_E_UNAVAIL: the file failed. MERLON_E_FULL: the ring is. */
+	/* The file at `path` (as read from a PATH option). commit_ms: how long a record may wait.
+	 * All openers of one path must give the same ops sizes; those of the newest are used. */
+	int32_t (*sink_open)(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,
+	                     uint32_t commit_ms, const struct merlon_sink_ops *ops,
+	                     merlon_sink **out);
+	/* The record will be framed and written. MERLON_E_UNAVAIL: the file failed. MERLON_E_FULL:
+	 * the ring is. */
 	int32_t (*sink_append)(merlon_sink *sink, merlon_tx *tx, struct merlon_str record);
 	/* 0: a record of `room` bytes would be taken now. */
 	int32_t (*sink_ready)(merlon_sink *sink, merlon_tx *tx, uint64_t room);
 
 	/* -- shared objects; create and worker_start -- */
-	/* The object of that key made by this build of the module, or build(arg)'s. free_fn runs when the last
-	 * holder has put it. build NULL result: MERLON_E_UNAVAIL. */
-	int32_t (*shared_get)(merlon_ctx *ctx, struct merlon_str key, merlon_build_fn build, merlon_free_fn free_fn,
-	                      void *arg, merlon_shared **out);
+	/* The object of that key made by this build of the module, or build(arg)'s. free_fn runs
+	 * when the last holder has put it. build NULL result: MERLON_E_UNAVAIL. */
+	int32_t (*shared_get)(merlon_ctx *ctx, struct merlon_str key, merlon_build_fn build,
+	                      merlon_free_fn free_fn, void *arg, merlon_shared **out);
 	void *(*shared_ptr)(merlon_shared *obj);
 	void (*shared_put)(merlon_shared *obj);
 
 	/* -- audit -- */
-	/* create: records of this stack shall carry body digests; key empty: SHA-256, else HMAC-SHA-256. */
+	/* create: records of this stack shall carry body digests; key empty: SHA-256, else
+	 * HMAC-SHA-256. */
 	int32_t (*digest_want)(merlon_ctx *ctx, struct merlon_str key);
-	/* A field of MERLON_REC_*. MERLON_E_NOENT: unknown for this request (JSON null). Audit hooks only. */
-	int32_t (*record_get)(merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct merlon_val *out);
-	/* Decision number i (from 0); MERLON_E_NOENT past the last. out->size to be set by the caller. */
+	/* A field of MERLON_REC_*. MERLON_E_NOENT: unknown for this request (JSON null). Audit
+	 * hooks only. */
+	int32_t (*record_get)(merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
+	                      struct merlon_val *out);
+	/* Decision number i (from 0); MERLON_E_NOENT past the last. out->size to be set by the
+	 * caller. */
 	int32_t (*record_decision)(merlon_tx *tx, uint32_t i, struct merlon_decision *out);
 
 	/* -- reserved for 1.1: NULL in a 1.0 host -- */
-	int32_t (*http_call)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, const struct merlon_http_request *req,
-	                     void (*done)(void *arg, const struct merlon_http_response *res), void *arg,
-	                     merlon_op **op);
-	int32_t (*stream_open)(merlon_ctx *ctx, const merlon_cfg *cfg, const struct merlon_stream_ops *ops,
-	                       merlon_stream **out);
+	int32_t (*http_call)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx,
+	                     const struct merlon_http_request *req,
+	                     void (*done)(void *arg, const struct merlon_http_response *res),
+	                     void *arg, merlon_op **op);
+	int32_t (*stream_open)(merlon_ctx *ctx, const merlon_cfg *cfg,
+	                       const struct merlon_stream_ops *ops, merlon_stream **out);
 	int32_t (*stream_send)(merlon_stream *stream, merlon_tx *tx, struct merlon_str bytes);
 };
 
 /* Whether this host offers fn. */
-#define MERLON_HAS(host, fn)                                                                                 \
+#define MERLON_HAS(host, fn)                                                                       \
 	((host)->size >= offsetof(struct merlon_host, fn) + sizeof((host)->fn) && (host)->fn)
 
-/* ==== What a module is ================================================================================= */
+/* ==== What a module is
+ * ================================================================================= */
 struct merlon_module {
 	uint32_t size; /* sizeof(struct merlon_module) */
 	uint16_t major;
@@ -479,33 +535,40 @@ struct merlon_module {
 	const char *const *reads;  /* attributes it may read, NULL at the end; or NULL */
 	const char *const *writes; /* attributes it may write, likewise */
 
-	/* -- hooks; each may be NULL. inst: what create made. w: the worker context of worker_start. -- */
-	/* Control thread. Checks the options and makes the instance: no network, no writes, no waiting.
-	 * Returns 0, or -1 after cfg_error(). ctx lives as long as the instance. */
+	/* -- hooks; each may be NULL. inst: what create made. w: the worker context of
+	 * worker_start. -- */
+	/* Control thread. Checks the options and makes the instance: no network, no writes, no
+	 * waiting. Returns 0, or -1 after cfg_error(). ctx lives as long as the instance. */
 	int32_t (*create)(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst);
 	/* Control thread, after the last tx and every worker_stop. */
 	void (*destroy)(void *inst);
-	/* On each worker before the first tx; here fetching may begin. Returns 0, or -1: the reload is refused. */
+	/* On each worker before the first tx; here fetching may begin. Returns 0, or -1: the reload
+	 * is refused. */
 	int32_t (*worker_start)(void *inst, merlon_worker *worker, void **w);
 	void (*worker_stop)(void *inst, merlon_worker *worker, void *w);
 	/* Control thread: no new tx will come. */
 	void (*retire)(void *inst);
-	/* auth, authz and ratelimit groups (`group` says which). Returns a code or MERLON_PENDING. */
+	/* auth, authz and ratelimit groups (`group` says which). Returns a code or MERLON_PENDING.
+	 */
 	int32_t (*check)(void *inst, void *w, merlon_tx *tx, uint32_t group);
 	/* Filter group, once each direction (`dir`). Returns a code or MERLON_PENDING. */
 	int32_t (*head)(void *inst, void *w, merlon_tx *tx, int32_t dir);
 	/* Filter group, for chunks asked for with body_want(). OK and IGNORE let pass. */
-	int32_t (*body)(void *inst, void *w, merlon_tx *tx, int32_t dir, struct merlon_str chunk, uint32_t flags);
+	int32_t (*body)(void *inst, void *w, merlon_tx *tx, int32_t dir, struct merlon_str chunk,
+	                uint32_t flags);
 	/* The suspension `token` will not be waited for any more; a resume of it does nothing. */
 	void (*cancel)(void *inst, void *w, merlon_tx *tx, uint64_t token, uint32_t reason);
-	/* Once for every module that was entered, in reverse order, when the tx has ended; no suspend. */
+	/* Once for every module that was entered, in reverse order, when the tx has ended; no
+	 * suspend. */
 	void (*settle)(void *inst, void *w, merlon_tx *tx, const struct merlon_summary *summary);
-	/* Audit group: before the upstream is contacted, and when all is known. A code or MERLON_PENDING. */
+	/* Audit group: before the upstream is contacted, and when all is known. A code or
+	 * MERLON_PENDING. */
 	int32_t (*audit_open)(void *inst, void *w, merlon_tx *tx);
 	int32_t (*audit_close)(void *inst, void *w, merlon_tx *tx);
 };
 
-/* ==== The ELF note and the entry ======================================================================== */
+/* ==== The ELF note and the entry
+ * ======================================================================== */
 #define MERLON_NOTE_SECTION ".note.merlon"
 #define MERLON_NOTE_OWNER "Merlon"
 #define MERLON_NOTE_TYPE 1
@@ -541,24 +604,25 @@ struct merlon_note {
  *     static const struct merlon_module module = { ... };
  *     MERLON_MODULE(module, H, 0, MERLON_GRANTOR, MERLON_AUTH)
  */
-#define MERLON_MODULE(descriptor, hostvar, least, flags_, groups_)                                           \
-	__attribute__((section(MERLON_NOTE_SECTION), used, aligned(4))) static const struct merlon_note      \
-	        merlon_note_ = {sizeof(MERLON_NOTE_OWNER),                                                   \
-	                        16,                                                                          \
-	                        MERLON_NOTE_TYPE,                                                            \
-	                        MERLON_NOTE_OWNER,                                                           \
-	                        MERLON_ABI_MAJOR,                                                            \
-	                        MERLON_ABI_MINOR,                                                            \
-	                        (least),                                                                     \
-	                        0,                                                                           \
-	                        (flags_),                                                                    \
-	                        (groups_)};                                                                  \
-	MERLON_EXTERN_C MERLON_EXPORT const struct merlon_module *merlon_module_v1(                          \
-	        const struct merlon_host *host);                                                             \
-	const struct merlon_module *merlon_module_v1(const struct merlon_host *host)                         \
-	{                                                                                                    \
-		(hostvar) = host;                                                                            \
-		return &(descriptor);                                                                        \
+#define MERLON_MODULE(descriptor, hostvar, least, flags_, groups_)                                 \
+	__attribute__((section(MERLON_NOTE_SECTION), used,                                         \
+	               aligned(4))) static const struct merlon_note merlon_note_ = {               \
+	    sizeof(MERLON_NOTE_OWNER),                                                             \
+	    16,                                                                                    \
+	    MERLON_NOTE_TYPE,                                                                      \
+	    MERLON_NOTE_OWNER,                                                                     \
+	    MERLON_ABI_MAJOR,                                                                      \
+	    MERLON_ABI_MINOR,                                                                      \
+	    (least),                                                                               \
+	    0,                                                                                     \
+	    (flags_),                                                                              \
+	    (groups_)};                                                                            \
+	MERLON_EXTERN_C MERLON_EXPORT const struct merlon_module *merlon_module_v1(                \
+	    const struct merlon_host *host);                                                       \
+	const struct merlon_module *merlon_module_v1(const struct merlon_host *host)               \
+	{                                                                                          \
+		(hostvar) = host;                                                                  \
+		return &(descriptor);                                                              \
 	}
 
 #ifdef __cplusplus

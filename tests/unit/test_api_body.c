@@ -265,7 +265,8 @@ static void errors(void)
 	         "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":"
 	         "\"Service Unavailable\"},\"request_id\":null}");
 	error_is(API_OPENAI, &broken, "application/json",
-	         "{\"error\":{\"message\":\"?\",\"type\":\"server_error\",\"param\":null,\"code\":"
+	         "{\"error\":{\"message\":\"\xef\xbf\xbd\",\"type\":\"server_error\",\"param\":"
+	         "null,\"code\":"
 	         "\"x\"}}");
 }
 

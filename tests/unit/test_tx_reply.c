@@ -151,7 +151,7 @@ static void challenges_merge_and_fields_are_edited(void)
 		"code = \"NOCRED\"; challenge = \"B\";") "," LINE("c", "required", "",
 	                                                          "code = \"NOCRED\"; challenge = "
 	                                                          "\"A\";") " ); authz = "
-	                                                                    "\"none\"; " AUDIT,
+									    "\"none\"; " AUDIT,
 	    NULL, NULL, NULL);
 	client_open("192.0.2.7", false);
 	request(GET);

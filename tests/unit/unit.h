@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * The frame of a unit test program: a table of tests, CUnit's summary at the end, and an exit code by the
- * number of failures (CU_basic_run_tests() itself answers 0 even when tests failed).
+ * The frame of a unit test program: a table of tests, CUnit's summary at the end, and an exit code
+ * by the number of failures (CU_basic_run_tests() itself answers 0 even when tests failed).
  *
  *     UNIT_MAIN("parse", UNIT(refuses_bare_lf), UNIT(splits_do_not_matter))
  */
@@ -17,15 +17,19 @@ struct unit_test {
 	const char *name;
 	void (*fn)(void);
 };
-#define UNIT(fn) {#fn, fn}
+#define UNIT(fn)                                                                                   \
+	{                                                                                          \
+#fn, fn                                                                            \
+	}
 #define UNIT_MAIN(suite, ...)                                                                      \
 	int main(void)                                                                             \
 	{                                                                                          \
-		static const struct unit_test tests[] = {__VA_ARGS__};                              \
-		return unit_run(suite, tests, sizeof(tests) / sizeof(tests[0]));                    \
+		static const struct unit_test tests[] = {__VA_ARGS__};                             \
+		return unit_run(suite, tests, sizeof(tests) / sizeof(tests[0]));                   \
 	}
 
-/* Exit code 77: automake counts the program as skipped. Called by a test that cannot run here at all. */
+/* Exit code 77: automake counts the program as skipped. Called by a test that cannot run here at
+ * all. */
 static inline int unit_run(const char *suite, const struct unit_test *tests, size_t n)
 {
 	if (CU_initialize_registry() != CUE_SUCCESS)
@@ -40,8 +44,9 @@ static inline int unit_run(const char *suite, const struct unit_test *tests, siz
 	return failed > 0 || !s ? 1 : 0;
 }
 
-/* The folder of test data of others: $MERLON_CORPORA, or ../shared/corpora beside the checkout. NULL: it is
- * missing, and that is fine here; with CI=true a missing folder ends the program with a failure. */
+/* The folder of test data of others: $MERLON_CORPORA, or ../shared/corpora beside the checkout.
+ * NULL: it is missing, and that is fine here; with CI=true a missing folder ends the program with a
+ * failure. */
 static inline const char *unit_corpora(const char *sub, char *buf, size_t n)
 {
 	const char *base = getenv("MERLON_CORPORA");
