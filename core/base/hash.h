@@ -34,6 +34,5 @@ int hex_decode(struct str s, uint8_t *out); /* s.n / 2 bytes; -1: not lower-case
 uint64_t hash_sip(struct str s);
 /* The same with a key of the caller's, for what must come out alike in another process. */
 uint64_t hash_sip_key(const uint8_t key[16], struct str s);
-uint32_t hash_crc32(struct str s); /* IEEE 802.3, as zlib's */
 
 #endif

@@ -98,17 +98,6 @@ void mem_wipe(void *p, size_t n)
 		explicit_bzero(p, n);
 }
 
-int mem_ct_cmp(const void *a, const void *b, size_t n)
-{
-	const volatile unsigned char *x = a;
-	const volatile unsigned char *y = b;
-	unsigned char diff = 0;
-
-	for (size_t i = 0; i < n; i++)
-		diff |= (unsigned char)(x[i] ^ y[i]);
-	return diff;
-}
-
 void arena_pool_init(struct arena_pool *pool, unsigned keep)
 {
 	*pool = (struct arena_pool){.keep = keep};

@@ -18,8 +18,6 @@ char *xstrdup(const char *z);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Overwrites in a way that the compiler keeps (secrets). */
 void mem_wipe(void *p, size_t n);
-/* Compares in time that depends on n alone; 0: equal. */
-int mem_ct_cmp(const void *a, const void *b, size_t n);
 
 /*
  * An arena: everything of one transaction, freed together. Not for use by two threads at once.

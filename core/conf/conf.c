@@ -151,15 +151,6 @@ void conf_error_at(struct conf_diag *d, const char *file, unsigned line, const c
 	d->errors++;
 }
 
-void conf_warn_at(struct conf_diag *d, const char *file, unsigned line, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	diag_line(d, file, line, "warning: ", fmt, ap);
-	va_end(ap);
-	d->warnings++;
-}
-
 void conf_free(struct conf *c)
 {
 	if (!c)

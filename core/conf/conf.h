@@ -57,8 +57,6 @@ void conf_warn(struct conf_diag *d, const struct conf_node *at, const char *fmt,
 /* at a place that has no node; line 0 is left out */
 void conf_error_at(struct conf_diag *d, const char *file, unsigned line, const char *fmt, ...)
     PRINTF(4, 5);
-void conf_warn_at(struct conf_diag *d, const char *file, unsigned line, const char *fmt, ...)
-    PRINTF(4, 5);
 
 /* ---- typed settings ---- */
 struct conf_listener {
@@ -80,8 +78,6 @@ struct conf_upstream {
 	unsigned nservers;
 	struct conf_header *headers;
 	unsigned nheaders;
-	struct conf_header *identity_headers; /* refused until their issue lands; always none now */
-	unsigned nidentity_headers;
 	uint64_t connect_timeout;    /* ns; default 5s */
 	uint64_t first_byte_timeout; /* 600s */
 	uint64_t idle_timeout;       /* 300s */

@@ -156,8 +156,10 @@ static json_t *stack_group_json(const struct stack_group *g)
 		                    json_of(l->include ? l->conf->include : l->conf->module));
 		json_object_set_new(j, "shadow", json_boolean(l->conf->shadow));
 		json_object_set_new(j, "fail_open", json_boolean(l->conf->fail_open));
-		if (l->ctx)
+		if (l->ctx) {
 			json_object_set_new(j, "hash", json_string(l->ctx->build->hash));
+			json_object_set_new(j, "instance", json_string(l->ctx->hash));
+		}
 		json_array_append_new(lines, j);
 	}
 	return lines;
@@ -223,6 +225,8 @@ static void status_done(void *arg)
 	uint64_t used = atomic_load(&p->c->g->memory.used);
 	uint64_t parked = used > p->spare ? used - p->spare : 0;
 	json_object_set_new(p->out, "parked_bytes", json_integer((json_int_t)parked));
+	json_object_set_new(p->out, "stray_resumes",
+	                    json_integer((json_int_t)ledger_stray_resumes()));
 	client_answer(p->c, p->client, p->out);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

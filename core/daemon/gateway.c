@@ -507,7 +507,7 @@ int gateway_run(struct gateway *g, const char *conf_path, const char *module_dir
 	g->loop = loop_new();
 	int code = signals_open(g) ? EXIT_INTERNAL : control_open(g, c->admin_socket, &why);
 	if (code) {
-		fprintf(stderr, "%s: admin.socket: %s\n", conf_path, why ? why : "no signals");
+		fprintf(stderr, "%s: admin.socket: %s\n", conf_path, why ? why : err_last());
 		notify(arg, code);
 	} else {
 		g->offload = offload_new(OFFLOAD_THREADS, OFFLOAD_QUEUE, SLOT_POOL);

@@ -54,16 +54,6 @@ int http_list_each(struct str value, int (*fn)(void *arg, struct str member), vo
 	return 0;
 }
 
-static int is_member(void *arg, struct str member)
-{
-	return str_ieq(member, *(const struct str *)arg);
-}
-
-bool http_list_has(struct str value, struct str token)
-{
-	return http_list_each(value, is_member, &token) != 0;
-}
-
 struct str http_media_type(struct str content_type)
 {
 	return str_trim(str_split(&content_type, ';'));

@@ -16,7 +16,6 @@ void http_head_moved(struct http_head *h, const char *from, const char *to);
 /* Calls fn for each member of a comma-divided list value, trimmed, empty ones left out; stops when
  * fn answers non-zero and returns that. */
 int http_list_each(struct str value, int (*fn)(void *arg, struct str member), void *arg);
-bool http_list_has(struct str value, struct str token); /* case folded */
 /* The media type without parameters: "application/json". */
 struct str http_media_type(struct str content_type);
 /* Marks HTTP_FIELD_DROP: hop-by-hop names, what Connection names, Expect, Trailer; on requests also

@@ -422,12 +422,6 @@ struct stream *stream_close(struct stream *s)
 	return NULL;
 }
 
-void stream_set_owner(struct stream *s, stream_fn *fn, void *owner)
-{
-	s->fn = fn;
-	s->owner = owner;
-}
-
 /* ---- the owner's side of reading ---- */
 struct str stream_in(const struct stream *s)
 {
@@ -514,16 +508,6 @@ void stream_send_copy(struct stream *s, const void *p, size_t n)
 		chain_copy(&s->out, s->pool, p, n);
 }
 
-void stream_send_chain(struct stream *s, struct chain *c, size_t n)
-{
-	if (n > c->bytes)
-		n = c->bytes;
-	if (s->broken || s->shut)
-		chain_drain(c, n);
-	else
-		chain_move(&s->out, c, n);
-}
-
 int stream_shutdown(struct stream *s)
 {
 	if (s->broken)
@@ -556,9 +540,4 @@ int stream_error(const struct stream *s)
 bool stream_eof(const struct stream *s)
 {
 	return s->hangup || s->eof;
-}
-
-int stream_fd(const struct stream *s)
-{
-	return s->fd;
 }

@@ -49,8 +49,6 @@ struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, sockl
 /* Closes at once: unsent bytes are dropped, nothing is told any more. The memory goes on the loop's
  * next turn. NULL is fine; returns NULL. */
 struct stream *stream_close(struct stream *s);
-void stream_set_owner(struct stream *s, stream_fn *fn,
-                      void *owner); /* a pooled stream changes hands */
 
 /* Unread bytes, contiguous; they stand still until the owner returns to the loop or calls
  * stream_in_reserve(). Where they reach BLOCK_SIZE, or what was reserved, the socket is read no
@@ -71,8 +69,6 @@ void stream_poke(struct stream *s);
 
 void stream_send(struct stream *s, struct slice data);            /* takes the reference; queues */
 void stream_send_copy(struct stream *s, const void *p, size_t n); /* queues a copy */
-void stream_send_chain(struct stream *s, struct chain *c,
-                       size_t n); /* queues the first n bytes of c */
 /* Writes what the socket takes. 0, or -errno: broken; STREAM_ERROR follows from the loop as well.
  */
 int stream_flush(struct stream *s);
@@ -83,6 +79,5 @@ int stream_shutdown(struct stream *s);    /* no more writing, after the queue is
 int stream_error(const struct stream *s); /* errno of STREAM_ERROR */
 bool stream_eof(
     const struct stream *s); /* the peer has closed its sending side (seen, even while paused) */
-int stream_fd(const struct stream *s);
 
 #endif

@@ -264,19 +264,3 @@ struct stacks *stacks_free(struct stacks *s)
 	free(s);
 	return NULL;
 }
-
-static bool has_hash(const struct stacks *s, const char *hash)
-{
-	for (unsigned i = 0; s && i < s->ninstances; i++)
-		if (strcmp(s->instances[i]->hash, hash) == 0)
-			return true;
-	return false;
-}
-
-bool stacks_changed(const struct stacks *a, const struct stacks *b)
-{
-	for (unsigned i = 0; i < b->ninstances; i++)
-		if (!has_hash(a, b->instances[i]->hash))
-			return true;
-	return false;
-}

@@ -65,7 +65,5 @@ int stacks_worker_start(struct stacks *s, struct merlon_worker *w,
 void stacks_worker_stop(struct stacks *s, struct merlon_worker *w);
 void stacks_retire(struct stacks *s);
 struct stacks *stacks_free(struct stacks *s); /* destroys the instances; every worker has stopped */
-/* Whether b needs a probe: some instance's build or options are not among a's. a may be NULL. */
-bool stacks_changed(const struct stacks *a, const struct stacks *b);
 
 #endif

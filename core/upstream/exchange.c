@@ -363,16 +363,6 @@ void exchange_abort(struct exchange *ex)
 		exchange_release(ex, false);
 }
 
-struct str exchange_server(const struct exchange *ex)
-{
-	return ex->server ? ex->server->address : (struct str){"", 0};
-}
-
-uint64_t exchange_began(const struct exchange *ex)
-{
-	return ex->began;
-}
-
 /* ---- what the loop tells ---- */
 static void connect_event(struct exchange *ex, unsigned what)
 {

@@ -62,9 +62,5 @@ size_t exchange_queued(const struct exchange *ex);
 void exchange_pause(struct exchange *ex, bool paused);
 /* Ends it now: the upstream sees its connection close. No callback follows. NULL is fine. */
 void exchange_abort(struct exchange *ex);
-/* Address of the server in use; empty before one was chosen. Monotonic ns when the first byte of
- * the request left, and when the response head came; 0: not yet. */
-struct str exchange_server(const struct exchange *ex);
-uint64_t exchange_began(const struct exchange *ex);
 
 #endif

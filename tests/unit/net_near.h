@@ -21,6 +21,7 @@
 
 static struct block_pool pool;
 static int peer;
+static int near_fd; /* of near.s */
 
 static struct watched {
 	struct stream *s;
@@ -111,6 +112,7 @@ static inline void begin(void)
 	CU_ASSERT_EQUAL_FATAL(
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
 	peer = fd[1];
+	near_fd = fd[0];
 	near.s = stream_new(loop, fd[0], &pool, told, &near);
 }
 

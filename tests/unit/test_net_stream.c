@@ -113,28 +113,22 @@ static void resuming_tells_of_unread_bytes_again(void)
 	end();
 }
 
-static void a_poke_tells_the_new_owner(void)
+static void a_poke_tells_once(void)
 {
-	struct watched second;
-
 	begin();
-	memset(&second, 0, sizeof(second));
-	second.consume = true;
-	second.s = near.s;
 	near.consume = false;
 	peer_send(10);
 	turn();
-	stream_set_owner(near.s, told, &second);
+	near.consume = true;
 	stream_poke(near.s);
 	stream_poke(near.s);
-	CU_ASSERT_EQUAL(second.ins, 0);
-	turn();
 	CU_ASSERT_EQUAL(near.ins, 1);
-	CU_ASSERT_EQUAL(second.ins, 1);
-	CU_ASSERT_EQUAL(second.got, 10);
+	turn();
+	CU_ASSERT_EQUAL(near.ins, 2);
+	CU_ASSERT_EQUAL(near.got, 10);
 	stream_poke(near.s);
 	turn();
-	CU_ASSERT_EQUAL(second.ins, 1);
+	CU_ASSERT_EQUAL(near.ins, 2);
 	end();
 }
 
@@ -377,7 +371,7 @@ static void an_answer_before_a_broken_pipe_is_read(void)
 UNIT_MAIN("net_stream", UNIT(a_flood_leaves_others_their_turn),
           UNIT(what_is_not_consumed_stops_reading), UNIT(an_idle_stream_holds_no_block),
           UNIT(a_paused_stream_reads_nothing), UNIT(resuming_tells_of_unread_bytes_again),
-          UNIT(a_poke_tells_the_new_owner), UNIT(taken_bytes_outlive_what_is_read_next),
+          UNIT(a_poke_tells_once), UNIT(taken_bytes_outlive_what_is_read_next),
           UNIT(a_full_block_that_others_hold_is_left_alone),
           UNIT(reserved_bytes_stand_in_one_piece), UNIT(leftovers_move_to_the_next_block),
           UNIT(the_end_follows_the_last_byte),

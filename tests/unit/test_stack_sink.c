@@ -57,7 +57,7 @@ static int32_t init(void *arg, struct merlon_str line)
 		return 0;
 	if (!line_parse(from_merlon(line), &s->seq, &prev, &data))
 		return -1;
-	s->prev = hash_crc32(from_merlon(line));
+	s->prev = (uint32_t)hash_sip(from_merlon(line));
 	return 0;
 }
 
@@ -76,7 +76,7 @@ static int32_t frame(void *arg, uint32_t kind, int64_t time_us, struct merlon_st
 	if (data.len > 0)
 		memcpy(out->ptr + n, data.ptr, data.len);
 	out->len = (uint64_t)n + data.len;
-	s->prev = hash_crc32((struct str){out->ptr, out->len});
+	s->prev = (uint32_t)hash_sip((struct str){out->ptr, out->len});
 	out->ptr[out->len++] = '\n';
 	return 0;
 }
@@ -219,7 +219,7 @@ static void chain_check(struct seen *c, const char *name, void (*each)(struct st
 		CU_ASSERT_EQUAL(seq, c->seq + 1);
 		CU_ASSERT_EQUAL(prev, c->prev);
 		c->seq = seq;
-		c->prev = hash_crc32(line);
+		c->prev = (uint32_t)hash_sip(line);
 		snprintf(c->last_mem, sizeof(c->last_mem), "%.*s", STR_FMT(data));
 		c->last = str_of(c->last_mem);
 		if (each)
@@ -336,7 +336,7 @@ static void the_chain_goes_on_over_rotation_and_restart(void)
 	CU_ASSERT_EQUAL(append(&f, "two"), 0);
 	fake_close(&f);
 	c.seq = 900; /* the oldest one was all there was at first */
-	c.prev = hash_crc32(STR("900 1 old"));
+	c.prev = (uint32_t)hash_sip(STR("900 1 old"));
 	chain_check(&c, "audit.log-20260102", NULL);
 	chain_check(&c, "audit.log", NULL);
 	CU_ASSERT_EQUAL(c.seq, 902);

@@ -452,7 +452,6 @@ static void body_is_sent_as_given(void)
 	exchange_send(b.ex, slice_copy(&blocks, body, 5));
 	exchange_send(b.ex, slice_copy(&blocks, body + 5, sizeof(body) - 6));
 	CU_ASSERT_EQUAL(exchange_queued(b.ex), strlen(REQUEST) + sizeof(body) - 1);
-	CU_ASSERT_EQUAL(exchange_began(b.ex), 0);
 	client_close_request(&b);
 	fd = fake_accept(0);
 	CU_ASSERT(fake_request(fd));
@@ -466,8 +465,6 @@ static void body_is_sent_as_given(void)
 		n += (size_t)r;
 	}
 	CU_ASSERT_STRING_EQUAL(got, body);
-	CU_ASSERT(exchange_began(b.ex) > 0);
-	CU_ASSERT(str_eq(exchange_server(b.ex), conf_servers[0]));
 	fake_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	until(&b.over);
 	CU_ASSERT(b.ended);

@@ -156,7 +156,6 @@ static void abort_before_the_fault(void)
 	CU_ASSERT_FALSE(a.over);
 	client_free(&a);
 	client_open(&a, false);
-	CU_ASSERT_EQUAL(exchange_server(a.ex).n, 0);
 	until(&a.over);
 	CU_ASSERT_EQUAL(a.fault, EX_DOWN);
 	client_free(&a);
