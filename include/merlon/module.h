@@ -37,7 +37,7 @@ extern "C" {
 #define MERLON_ABI_MAJOR 1
 #define MERLON_ABI_MINOR 0
 
-/* ---- Codes: what a module answers. 0 is no code, so a forgotten answer is an error. ---------- */
+/* ---- Codes: what a module answers. 0 is no code, so a forgotten answer is an error. ---- */
 #define MERLON_OK 1      /* yes: known (auth), allowed (authz), within limits, may pass, recorded */
 #define MERLON_IGNORE 2  /* not my business */
 #define MERLON_NOCRED 3  /* no credential of my kind (auth); no rule of mine grants (authz) */
@@ -78,8 +78,7 @@ extern "C" {
 #define MERLON_E_NOTSUP (-6)  /* this host does not offer it */
 #define MERLON_E_STATE (-7)   /* not in this state (already suspended, already answered) */
 
-/* ---- Values
- * -------------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 struct merlon_str {
 	const char *ptr;
 	uint64_t len;
@@ -104,8 +103,7 @@ struct merlon_val {
 	} u;
 };
 
-/* ---- Opaque handles
- * ------------------------------------------------------------------------------ */
+/* ---- Opaque handles ---- */
 typedef struct merlon_ctx merlon_ctx; /* the host's side of one instance: one line of a stack */
 typedef struct merlon_tx merlon_tx;   /* one request and its response */
 typedef struct merlon_worker merlon_worker; /* one worker thread */
@@ -116,8 +114,7 @@ typedef struct merlon_sink merlon_sink;     /* an append-only file */
 typedef struct merlon_shared merlon_shared; /* a refcounted object, outliving generations */
 typedef struct merlon_stream merlon_stream; /* a lasting connection (1.1) */
 
-/* ---- Options
- * ------------------------------------------------------------------------------------- */
+/* ---- Options ---- */
 #define MERLON_OPT_STR 1
 #define MERLON_OPT_INT 2   /* range "1..65535", either side may be missing */
 #define MERLON_OPT_FLOAT 3 /* range "0..1" */
@@ -155,13 +152,11 @@ struct merlon_option {
 	const char *help;                /* one sentence; the manual page is made of it */
 };
 
-/* ---- Directions of a message
- * ---------------------------------------------------------------------- */
+/* ---- Directions of a message ---- */
 #define MERLON_REQUEST 0
 #define MERLON_RESPONSE 1
 
-/* ---- Bodies
- * ---------------------------------------------------------------------------------------- */
+/* ---- Bodies ---- */
 #define MERLON_BODY_NONE 0
 #define MERLON_BODY_STREAM 1 /* each chunk as it passes */
 #define MERLON_BODY_FULL 2   /* once, whole; over max: 413 (request), broken off (response) */
@@ -171,8 +166,7 @@ struct merlon_option {
 #define MERLON_EDIT_APPEND 1  /* the chunk, then these bytes */
 #define MERLON_EDIT_DROP 2    /* nothing of the chunk */
 
-/* ---- Header edits
- * ----------------------------------------------------------------------------------- */
+/* ---- Header edits ---- */
 #define MERLON_HDR_SET 0 /* the only field of that name */
 #define MERLON_HDR_ADD 1
 #define MERLON_HDR_DEL 2
@@ -182,8 +176,7 @@ struct merlon_header {
 	struct merlon_str value;
 };
 
-/* ---- Why: told with fail(), read by the client (text) and by the log (detail)
- * ---------------------- */
+/* ---- Why: told with fail(), read by the client (text) and by the log (detail) ---- */
 struct merlon_fail {
 	uint32_t size;               /* sizeof(struct merlon_fail) */
 	uint32_t retry_after_ms;     /* 0: none. Sent as Retry-After in whole seconds, rounded up */
@@ -192,14 +185,12 @@ struct merlon_fail {
 	struct merlon_str challenge; /* a WWW-Authenticate value, auth group only */
 };
 
-/* ---- Reasons given to the cancel hook
- * --------------------------------------------------------------- */
+/* ---- Reasons given to the cancel hook ---- */
 #define MERLON_CANCEL_CLIENT 1   /* the client is gone */
 #define MERLON_CANCEL_TIMEOUT 2  /* the line or its group took too long */
 #define MERLON_CANCEL_SHUTDOWN 3 /* the process ends */
 
-/* ---- How a tx ended, given to settle
- * ------------------------------------------------------------------ */
+/* ---- How a tx ended, given to settle ---- */
 #define MERLON_END_SUCCESS 1
 #define MERLON_END_DENIED 2
 #define MERLON_END_LIMITED 3
@@ -216,8 +207,7 @@ struct merlon_summary {
 	uint64_t duration_ns;
 };
 
-/* ---- The audit record: fields read with record_get() in the audit hooks
- * -------------------------------- */
+/* ---- The audit record: fields read with record_get() in the audit hooks ---- */
 #define MERLON_REC_TIMESTAMP 1 /* I64: microseconds since 1970, the request's start */
 #define MERLON_REC_REQUEST_ID 2
 #define MERLON_REC_USER_ID 3
@@ -258,8 +248,7 @@ struct merlon_decision {
 	struct merlon_str policy; /* as told with policy(), or empty */
 };
 
-/* ---- Sinks: how records become bytes of the file
- * ---------------------------------------------------- */
+/* ---- Sinks: how records become bytes of the file ---- */
 #define MERLON_SINK_RECORD 0 /* data: what sink_append() was given */
 #define MERLON_SINK_TORN 1   /* data: the name of the file a torn last line was moved to */
 
@@ -286,8 +275,7 @@ struct merlon_sink_ops {
 	                 struct merlon_sink_out *out);
 };
 
-/* ---- Callbacks
- * ----------------------------------------------------------------------------------------- */
+/* ---- Callbacks ---- */
 /* A header, attribute or key found; return 0 to go on. */
 typedef int32_t (*merlon_header_fn)(void *arg, struct merlon_str name, struct merlon_str value);
 typedef int32_t (*merlon_attr_fn)(void *arg, struct merlon_str key, const struct merlon_val *val);
@@ -310,8 +298,7 @@ struct merlon_http_request;
 struct merlon_http_response;
 struct merlon_stream_ops;
 
-/* ---- Log levels, clocks, metrics, context
- * ---------------------------------------------------------- */
+/* ---- Log levels, clocks, metrics, context ---- */
 #define MERLON_LOG_ERROR 3
 #define MERLON_LOG_WARN 4
 #define MERLON_LOG_NOTICE 5
@@ -326,8 +313,7 @@ struct merlon_stream_ops;
 #define MERLON_CTX_LINE 3   /* the line's name */
 #define MERLON_CTX_MODULE 4 /* the module's name */
 
-/* ==== The host's functions
- * ============================================================================= */
+/* ==== The host's functions ==== */
 struct merlon_host {
 	uint32_t size;
 	uint16_t major;
@@ -344,9 +330,8 @@ struct merlon_host {
 	int32_t (*probing)(merlon_ctx *ctx);
 
 	/* -- options; create only -- */
-	/* The option's value, its default if it is not written. MERLON_E_NOENT: neither. The key ""
-	 * reads an element itself. Values live until create returns; files and secrets are wiped
-	 * then. */
+	/* The option's value, or its default. MERLON_E_NOENT: there is neither. The key "" reads an
+	 * element itself. Values live until create returns; files and secrets are wiped then. */
 	int32_t (*cfg_get)(const merlon_cfg *cfg, const char *key, struct merlon_val *out);
 	/* A RATE: count per window_ns. */
 	int32_t (*cfg_rate)(const merlon_cfg *cfg, const char *key, int64_t *count,
@@ -363,8 +348,7 @@ struct merlon_host {
 	                     uint32_t *line);
 	/* Says what is wrong with the key; the configuration is then refused. Go on and say all. */
 	void (*cfg_error)(const merlon_cfg *cfg, const char *key, struct merlon_str text);
-	/* Says what is wrong with line `line` of the file that the FILE option `key` names (0: all
-	 * of it). */
+	/* The same for line `line` (0: all) of the file that the FILE option `key` names. */
 	void (*cfg_file_error)(const merlon_cfg *cfg, const char *key, uint32_t line,
 	                       struct merlon_str text);
 	/* As cfg_error, but only a warning. */
@@ -402,8 +386,7 @@ struct merlon_host {
 	                      struct merlon_str *out);
 	int32_t (*header_each)(merlon_tx *tx, int32_t dir, merlon_header_fn fn, void *arg);
 	/* REQUEST: filter group's head hook only. RESPONSE: any hook before the answer's head has
-	 * left; on answers of the gateway's own too. Framing, hop-by-hop and reserved names:
-	 * MERLON_E_DENIED. */
+	 * left, be it the gateway's own. Framing, hop-by-hop, reserved names: MERLON_E_DENIED. */
 	int32_t (*header_edit)(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, int32_t op,
 	                       struct merlon_str name, struct merlon_str value);
 
@@ -441,8 +424,7 @@ struct merlon_host {
 	 * queue is full. -- */
 	int32_t (*timer)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, uint64_t ms,
 	                 merlon_timer_fn fn, void *arg, merlon_op **op);
-	/* Fires until cancelled, while the descriptor is ready. The module closes fd, after the
-	 * cancel. */
+	/* Fires until cancelled, while fd is ready. The module closes fd, after the cancel. */
 	int32_t (*watch_fd)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, int32_t fd,
 	                    uint32_t events, merlon_fd_fn fn, void *arg, merlon_op **op);
 	/* Runs work on a bounded pool, then done on the worker. After a cancel done does not
@@ -473,8 +455,7 @@ struct merlon_host {
 	int32_t (*sink_open)(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,
 	                     uint32_t commit_ms, const struct merlon_sink_ops *ops,
 	                     merlon_sink **out);
-	/* The record will be framed and written. MERLON_E_UNAVAIL: the file failed. MERLON_E_FULL:
-	 * the ring is. */
+	/* The record will be written. MERLON_E_UNAVAIL: the file failed. MERLON_E_FULL: no room. */
 	int32_t (*sink_append)(merlon_sink *sink, merlon_tx *tx, struct merlon_str record);
 	/* 0: a record of `room` bytes would be taken now. */
 	int32_t (*sink_ready)(merlon_sink *sink, merlon_tx *tx, uint64_t room);
@@ -491,12 +472,10 @@ struct merlon_host {
 	/* create: records of this stack shall carry body digests; key empty: SHA-256, else
 	 * HMAC-SHA-256. */
 	int32_t (*digest_want)(merlon_ctx *ctx, struct merlon_str key);
-	/* A field of MERLON_REC_*. MERLON_E_NOENT: unknown for this request (JSON null). Audit
-	 * hooks only. */
+	/* Audit hooks only: a field of MERLON_REC_*. MERLON_E_NOENT: unknown here (JSON null). */
 	int32_t (*record_get)(merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
 	                      struct merlon_val *out);
-	/* Decision number i (from 0); MERLON_E_NOENT past the last. out->size to be set by the
-	 * caller. */
+	/* Decision number i (from 0); MERLON_E_NOENT past the last. The caller sets out->size. */
 	int32_t (*record_decision)(merlon_tx *tx, uint32_t i, struct merlon_decision *out);
 
 	/* -- reserved for 1.1: NULL in a 1.0 host -- */
@@ -513,8 +492,7 @@ struct merlon_host {
 #define MERLON_HAS(host, fn)                                                                       \
 	((host)->size >= offsetof(struct merlon_host, fn) + sizeof((host)->fn) && (host)->fn)
 
-/* ==== What a module is
- * ================================================================================= */
+/* ==== What a module is ==== */
 struct merlon_module {
 	uint32_t size; /* sizeof(struct merlon_module) */
 	uint16_t major;
@@ -535,8 +513,7 @@ struct merlon_module {
 	const char *const *reads;  /* attributes it may read, NULL at the end; or NULL */
 	const char *const *writes; /* attributes it may write, likewise */
 
-	/* -- hooks; each may be NULL. inst: what create made. w: the worker context of
-	 * worker_start. -- */
+	/* -- hooks; each may be NULL. inst: of create. w: of worker_start -- */
 	/* Control thread. Checks the options and makes the instance: no network, no writes, no
 	 * waiting. Returns 0, or -1 after cfg_error(). ctx lives as long as the instance. */
 	int32_t (*create)(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst);
@@ -548,8 +525,7 @@ struct merlon_module {
 	void (*worker_stop)(void *inst, merlon_worker *worker, void *w);
 	/* Control thread: no new tx will come. */
 	void (*retire)(void *inst);
-	/* auth, authz and ratelimit groups (`group` says which). Returns a code or MERLON_PENDING.
-	 */
+	/* auth, authz and ratelimit groups (`group` says which). Returns a code or PENDING. */
 	int32_t (*check)(void *inst, void *w, merlon_tx *tx, uint32_t group);
 	/* Filter group, once each direction (`dir`). Returns a code or MERLON_PENDING. */
 	int32_t (*head)(void *inst, void *w, merlon_tx *tx, int32_t dir);
@@ -558,17 +534,14 @@ struct merlon_module {
 	                uint32_t flags);
 	/* The suspension `token` will not be waited for any more; a resume of it does nothing. */
 	void (*cancel)(void *inst, void *w, merlon_tx *tx, uint64_t token, uint32_t reason);
-	/* Once for every module that was entered, in reverse order, when the tx has ended; no
-	 * suspend. */
+	/* Once for every module that was entered, last first, when the tx has ended; no suspend. */
 	void (*settle)(void *inst, void *w, merlon_tx *tx, const struct merlon_summary *summary);
-	/* Audit group: before the upstream is contacted, and when all is known. A code or
-	 * MERLON_PENDING. */
+	/* Audit group: before the upstream is contacted; when all is known. Code or PENDING. */
 	int32_t (*audit_open)(void *inst, void *w, merlon_tx *tx);
 	int32_t (*audit_close)(void *inst, void *w, merlon_tx *tx);
 };
 
-/* ==== The ELF note and the entry
- * ======================================================================== */
+/* ==== The ELF note and the entry ==== */
 #define MERLON_NOTE_SECTION ".note.merlon"
 #define MERLON_NOTE_OWNER "Merlon"
 #define MERLON_NOTE_TYPE 1
@@ -604,26 +577,20 @@ struct merlon_note {
  *     static const struct merlon_module module = { ... };
  *     MERLON_MODULE(module, H, 0, MERLON_GRANTOR, MERLON_AUTH)
  */
+/* clang-format off */
 #define MERLON_MODULE(descriptor, hostvar, least, flags_, groups_)                                 \
-	__attribute__((section(MERLON_NOTE_SECTION), used,                                         \
-	               aligned(4))) static const struct merlon_note merlon_note_ = {               \
-	    sizeof(MERLON_NOTE_OWNER),                                                             \
-	    16,                                                                                    \
-	    MERLON_NOTE_TYPE,                                                                      \
-	    MERLON_NOTE_OWNER,                                                                     \
-	    MERLON_ABI_MAJOR,                                                                      \
-	    MERLON_ABI_MINOR,                                                                      \
-	    (least),                                                                               \
-	    0,                                                                                     \
-	    (flags_),                                                                              \
-	    (groups_)};                                                                            \
+	__attribute__((section(MERLON_NOTE_SECTION), used, aligned(4)))                            \
+	static const struct merlon_note merlon_note_ = {                                           \
+		sizeof(MERLON_NOTE_OWNER), 16, MERLON_NOTE_TYPE, MERLON_NOTE_OWNER,                \
+		MERLON_ABI_MAJOR, MERLON_ABI_MINOR, (least), 0, (flags_), (groups_)};              \
 	MERLON_EXTERN_C MERLON_EXPORT const struct merlon_module *merlon_module_v1(                \
-	    const struct merlon_host *host);                                                       \
+		const struct merlon_host *host);                                                   \
 	const struct merlon_module *merlon_module_v1(const struct merlon_host *host)               \
 	{                                                                                          \
 		(hostvar) = host;                                                                  \
 		return &(descriptor);                                                              \
 	}
+/* clang-format on */
 
 #ifdef __cplusplus
 }
