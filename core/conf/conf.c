@@ -104,8 +104,9 @@ void conf_diag_deinit(struct conf_diag *d)
 	buf_deinit(&d->text);
 }
 
-static void diag_line(struct conf_diag *d, const char *file, unsigned line, const char *kind,
-                      const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void diag_line(struct conf_diag *d, const char *file,
+                                                            unsigned line, const char *kind,
+                                                            const char *fmt, va_list ap)
 {
 	char text[DIAG_LINE];
 	int n = vsnprintf(text, sizeof(text), fmt, ap);

@@ -85,11 +85,17 @@ static int on_empty_line(struct http_parser *p, const char *d, uint32_t n)
 	return go(p, STATE_METHOD);
 }
 
+/* As an answer of a state. */
+static int refuse(struct http_parser *p, uint16_t status, const char *reason)
+{
+	return (int)http_refuse(p, status, reason);
+}
+
 static int on_empty_lf(struct http_parser *p, const char *d, uint32_t n)
 {
 	(void)n;
 	if (d[p->at] != '\n')
-		return http_refuse(p, 400, "bare CR");
+		return refuse(p, 400, "bare CR");
 	p->at++;
 	p->offs[OFF_METHOD] = p->at;
 	return go(p, STATE_METHOD);
@@ -101,15 +107,15 @@ static int on_method(struct http_parser *p, const char *d, uint32_t n)
 
 	while (p->at < n && http_is(d[p->at], CHAR_TOKEN)) {
 		if (p->at - begin >= METHOD_MAX)
-			return http_refuse(p, 400, "method is too long");
+			return refuse(p, 400, "method is too long");
 		p->at++;
 	}
 	if (p->at == n)
 		return HTTP_MORE;
 	if (d[p->at] != ' ')
-		return http_refuse(p, 400, byte_fault(d[p->at], "method is not a token"));
+		return refuse(p, 400, byte_fault(d[p->at], "method is not a token"));
 	if (p->at == begin)
-		return http_refuse(p, 400, "method is empty");
+		return refuse(p, 400, "method is empty");
 	p->offs[OFF_METHOD_END] = p->at++;
 	p->offs[OFF_TARGET] = p->at;
 	return go(p, STATE_TARGET);
@@ -122,9 +128,9 @@ static int on_target(struct http_parser *p, const char *d, uint32_t n)
 	if (p->at == n)
 		return HTTP_MORE;
 	if (d[p->at] != ' ')
-		return http_refuse(p, 400, byte_fault(d[p->at], "byte not allowed in target"));
+		return refuse(p, 400, byte_fault(d[p->at], "byte not allowed in target"));
 	if (p->at == p->offs[OFF_TARGET])
-		return http_refuse(p, 400, "target is empty");
+		return refuse(p, 400, "target is empty");
 	p->offs[OFF_TARGET_END] = p->at++;
 	p->mark = p->at;
 	return go(p, STATE_VERSION);
@@ -137,9 +143,9 @@ static int version_end(struct http_parser *p, char c)
 	bool status_follows = p->response && c == ' ';
 
 	if (!status_follows && (c != '\r' || p->response))
-		return http_refuse(p, 400, "malformed HTTP version");
+		return refuse(p, 400, "malformed HTTP version");
 	if (p->offs[OFF_MAJOR] != 1 || p->minor > 1)
-		return http_refuse(p, 505, "HTTP version is not supported");
+		return refuse(p, 505, "HTTP version is not supported");
 	p->at++;
 	p->mark = p->at;
 	return go(p, status_follows ? STATE_STATUS : STATE_LINE_LF);
@@ -156,7 +162,7 @@ static int on_version(struct http_parser *p, const char *d, uint32_t n)
 		if (i == sizeof(form) - 1)
 			return version_end(p, c);
 		if (form[i] == '0' ? !http_is(c, CHAR_DIGIT) : c != form[i])
-			return http_refuse(p, 400, "malformed HTTP version");
+			return refuse(p, 400, "malformed HTTP version");
 		if (i == 5)
 			p->offs[OFF_MAJOR] = (uint32_t)(c - '0');
 		if (i == 7)
@@ -169,9 +175,9 @@ static int on_version(struct http_parser *p, const char *d, uint32_t n)
 static int status_end(struct http_parser *p, char c)
 {
 	if (p->offs[OFF_STATUS] < 100 || p->offs[OFF_STATUS] > 599)
-		return http_refuse(p, 502, "status code out of range");
+		return refuse(p, 502, "status code out of range");
 	if (c != ' ' && c != '\r')
-		return http_refuse(p, 502, "malformed status line");
+		return refuse(p, 502, "malformed status line");
 	p->at++;
 	p->offs[OFF_REASON] = p->offs[OFF_REASON_END] = p->at;
 	return go(p, c == ' ' ? STATE_REASON : STATE_LINE_LF);
@@ -183,7 +189,7 @@ static int on_status(struct http_parser *p, const char *d, uint32_t n)
 		if (p->at - p->mark == 3)
 			return status_end(p, d[p->at]);
 		if (!http_is(d[p->at], CHAR_DIGIT))
-			return http_refuse(p, 502, "status code is not three digits");
+			return refuse(p, 502, "status code is not three digits");
 		p->offs[OFF_STATUS] = p->offs[OFF_STATUS] * 10 + (uint32_t)(d[p->at] - '0');
 	}
 	return HTTP_MORE;
@@ -216,7 +222,7 @@ static int on_reason(struct http_parser *p, const char *d, uint32_t n)
 	if (p->at == n)
 		return HTTP_MORE;
 	if (d[p->at] != '\r')
-		return http_refuse(p, 502, byte_fault(d[p->at], "control byte in reason"));
+		return refuse(p, 502, byte_fault(d[p->at], "control byte in reason"));
 	p->offs[OFF_REASON_END] = p->at++;
 	return go(p, STATE_LINE_LF);
 }
@@ -225,7 +231,7 @@ static int on_line_lf(struct http_parser *p, const char *d, uint32_t n)
 {
 	(void)n;
 	if (d[p->at] != '\n')
-		return http_refuse(p, 400, "bare CR");
+		return refuse(p, 400, "bare CR");
 	p->at++;
 	return go(p, STATE_FIELD);
 }
@@ -240,9 +246,9 @@ static int on_field(struct http_parser *p, const char *d, uint32_t n)
 		return go(p, STATE_END_LF);
 	}
 	if (c == ' ' || c == '\t')
-		return http_refuse(p, 400, "line folding");
+		return refuse(p, 400, "line folding");
 	if (p->nfields == HTTP_FIELDS_MAX)
-		return http_refuse(p, 431, "too many fields");
+		return refuse(p, 431, "too many fields");
 	p->field_offs[p->nfields][0] = p->at;
 	return go(p, STATE_NAME);
 }
@@ -250,10 +256,10 @@ static int on_field(struct http_parser *p, const char *d, uint32_t n)
 static int name_fault(struct http_parser *p, char c)
 {
 	if (c == ' ' || c == '\t')
-		return http_refuse(p, 400, "space in or after field name");
+		return refuse(p, 400, "space in or after field name");
 	if (c == '_')
-		return http_refuse(p, 400, "underscore in field name");
-	return http_refuse(p, 400, byte_fault(c, "field name is not a token"));
+		return refuse(p, 400, "underscore in field name");
+	return refuse(p, 400, byte_fault(c, "field name is not a token"));
 }
 
 static int on_name(struct http_parser *p, const char *d, uint32_t n)
@@ -269,7 +275,7 @@ static int on_name(struct http_parser *p, const char *d, uint32_t n)
 	if (d[at] != ':')
 		return name_fault(p, d[at]);
 	if (at == p->field_offs[p->nfields][0])
-		return http_refuse(p, 400, "field name is empty");
+		return refuse(p, 400, "field name is empty");
 	p->field_offs[p->nfields][1] = at;
 	p->at++;
 	return go(p, STATE_OWS);
@@ -291,7 +297,7 @@ static int on_value(struct http_parser *p, const char *d, uint32_t n)
 	if (p->at == n)
 		return HTTP_MORE;
 	if (d[p->at] != '\r')
-		return http_refuse(p, 400, byte_fault(d[p->at], "control byte in field value"));
+		return refuse(p, 400, byte_fault(d[p->at], "control byte in field value"));
 	uint32_t end = p->at++;
 	uint32_t begin = p->field_offs[p->nfields][2];
 	while (end > begin && (d[end - 1] == ' ' || d[end - 1] == '\t'))
@@ -305,7 +311,7 @@ static int on_end_lf(struct http_parser *p, const char *d, uint32_t n)
 {
 	(void)n;
 	if (d[p->at] != '\n')
-		return http_refuse(p, 400, "bare CR");
+		return refuse(p, 400, "bare CR");
 	p->at++;
 	p->state = STATE_DONE;
 	return HTTP_DONE;
@@ -345,6 +351,6 @@ enum http_result http_parse(struct http_parser *p, const char *data, size_t n, s
 	if (p->at < p->max)
 		return HTTP_MORE;
 	if (p->state == STATE_TARGET)
-		return http_refuse(p, 414, "target is too long");
-	return http_refuse(p, 431, "head is too large");
+		return refuse(p, 414, "target is too long");
+	return refuse(p, 431, "head is too large");
 }

@@ -86,7 +86,8 @@ const char *options_table_check(const struct merlon_module *m)
 }
 
 /* ---- messages ---- */
-static struct str opt_text(const struct merlon_cfg *c, const char *key, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static struct str
+opt_text(const struct merlon_cfg *c, const char *key, const char *fmt, va_list ap)
 {
 	char text[768];
 

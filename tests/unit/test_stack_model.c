@@ -135,7 +135,7 @@ static void write_spec(int stack, char *out, size_t size)
 	for (unsigned i = 0; i < model[stack].n; i++) {
 		const struct mline *l = &model[stack].line[i];
 		char name[12];
-		snprintf(name, sizeof(name), "%s", l->name);
+		snprintf(name, sizeof(name), "%.11s", l->name);
 		if (l->include >= 0)
 			name[0] = '@'; /* s2: @2 */
 		n += (size_t)snprintf(out + n, size - n, "%s %s|%s|%s|%s%s%s%s%s%c", i ? ";" : "",
