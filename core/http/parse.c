@@ -351,6 +351,6 @@ enum http_result http_parse(struct http_parser *p, const char *data, size_t n, s
 	if (p->at < p->max)
 		return HTTP_MORE;
 	if (p->state == STATE_TARGET)
-		return refuse(p, 414, "target is too long");
-	return refuse(p, 431, "head is too large");
+		return http_refuse(p, 414, "target is too long");
+	return http_refuse(p, 431, "head is too large");
 }
