@@ -239,7 +239,7 @@ bool tx_waits_for_client(const merlon_tx *tx)
 		return true;
 	bool full =
 	    tx->ex && exchange_queued(tx->ex) + tx->parked.bytes + tx->up.in.bytes > STREAM_HIGH;
-	return tx->body_wanted && !tx->body_ended && !full && tx->step < S_REPLY;
+	return tx->body_wanted && !tx->body_ended && !full && !tx->up.waiting && tx->step < S_REPLY;
 }
 
 void tx_client_stalled(merlon_tx *tx)

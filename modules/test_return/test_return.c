@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef TEST_HELPER
 #define NAME "test_helper"
@@ -117,8 +118,8 @@ static const struct merlon_option options[] = {
     {"digest", MERLON_OPT_BOOL, 0, "false", NULL, NULL, "Asks for digests of bodies."},
     {"refuse", MERLON_OPT_STR, 0, NULL, NULL, NULL, "create refuses with this text."},
     {"refuse_start", MERLON_OPT_BOOL, 0, "false", NULL, NULL, "worker_start refuses."},
-    {"crash", MERLON_OPT_ENUM, 0, "never", "never|create|check", NULL,
-     "Where the process is aborted."},
+    {"crash", MERLON_OPT_ENUM, 0, "never", "never|create|check|stall", NULL,
+     "Where the process is aborted; stall: create never returns."},
 };
 
 static bool same(struct merlon_str s, const char *z)
@@ -290,6 +291,8 @@ static int32_t test_create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
 		abort();
 	if (same(crash, "create"))
 		abort();
+	while (same(crash, "stall"))
+		pause();
 	t->ctx = ctx;
 	t->crash_check = same(crash, "check");
 	int32_t r = read_codes(t, cfg);

@@ -277,6 +277,9 @@ test('P2: a module that crashes or hangs in create only refuses the reload', asy
 	const r = await s.reload({ ratelimit: line('test_return', 'required', 'crash = "create";') });
 	assert.equal(r.code, 1, r.stdout);
 	assert.match(r.stderr, /test_return/);
+	const stalled = await s.reload({ ratelimit: line('test_return', 'required', 'crash = "stall";') });
+	assert.equal(stalled.code, 1, stalled.stdout);
+	assert.match(stalled.stderr, /busy with a module's create/);
 	const refused = await s.reload({ ratelimit: line('test_return', 'required', 'refuse = "not today";') });
 	assert.equal(refused.code, 1);
 	assert.match(refused.stderr, /merlon\.conf:\d+: .*not today/);
