@@ -102,6 +102,8 @@ static enum step_result filter_answered(merlon_tx *tx, struct body_path *p, int3
 	bool pass = code == MERLON_OK || code == MERLON_IGNORE;
 	if (code < 1 || code > MERLON_CODE_MAX)
 		code = MERLON_ERROR;
+	if (code != MERLON_OK || f->shadow)
+		attrs_rollback(&tx->base.attrs, p->mark);
 	if (!pass) {
 		filter_note(tx, f->line, code);
 		if (!f->shadow && f->line->action[code] != ACT_IGNORE)
@@ -161,6 +163,7 @@ static enum step_result filter_chunk(merlon_tx *tx, struct body_path *p, int dir
 		}
 		hook_begin(tx, f->line, f->shadow);
 		edit_drop(p);
+		p->mark = attrs_mark(&tx->base.attrs);
 		int32_t code =
 		    hook_body(f->line->ctx, tx, dir, (struct str){p->chunk.p, p->chunk.n},
 		              p->chunk_end ? MERLON_BODY_END : 0);

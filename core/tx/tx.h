@@ -98,6 +98,7 @@ struct body_path {
 	bool done;          /* `out` is the rest */
 	bool waiting;       /* a filter is suspended */
 	unsigned at;        /* the filter that is */
+	unsigned mark;      /* attributes before its hook */
 	struct slice chunk; /* its chunk */
 	bool chunk_end;
 	bool edited; /* the length is not what the head said */
