@@ -252,6 +252,16 @@ void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t 
 	}
 }
 
+void chain_pack(struct chain *c, struct block_pool *pool, struct slice s)
+{
+	if (s.n >= BLOCK_SIZE / 2 || c->count == 0) {
+		chain_push(c, s);
+		return;
+	}
+	chain_copy(c, pool, s.p, s.n);
+	slice_unref(s);
+}
+
 int chain_iov(const struct chain *c, struct iovec *iov, int max)
 {
 	int n = 0;

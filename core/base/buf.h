@@ -109,6 +109,10 @@ void chain_push(struct chain *c,
                                     the last one in the same block is joined to it */
 /* Copies the bytes in, into the tail block where it has room and is not shared. */
 void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t n);
+/* As chain_push(), but a piece of less than half a block that stands behind others is copied: a
+ * slice keeps its whole block, and many small ones would hold far more memory than chain.bytes
+ * says. */
+void chain_pack(struct chain *c, struct block_pool *pool, struct slice s);
 int chain_iov(const struct chain *c, struct iovec *iov, int max); /* returns entries filled */
 void chain_drain(struct chain *c, size_t n);                      /* drops the first n bytes */
 void chain_move(struct chain *dst, struct chain *src,

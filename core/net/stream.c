@@ -499,7 +499,7 @@ void stream_send(struct stream *s, struct slice data)
 		slice_unref(data);
 		return;
 	}
-	chain_push(&s->out, data);
+	chain_pack(&s->out, s->pool, data);
 }
 
 void stream_send_copy(struct stream *s, const void *p, size_t n)

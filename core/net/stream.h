@@ -67,7 +67,8 @@ void stream_pause(struct stream *s, bool paused);
  * of owner); a paused stream tells when it is resumed. */
 void stream_poke(struct stream *s);
 
-void stream_send(struct stream *s, struct slice data);            /* takes the reference; queues */
+void stream_send(struct stream *s, struct slice data);            /* takes the reference; queues,
+                                                                     as chain_pack() does */
 void stream_send_copy(struct stream *s, const void *p, size_t n); /* queues a copy */
 /* Writes what the socket takes. 0, or -errno: broken; STREAM_ERROR follows from the loop as well.
  */

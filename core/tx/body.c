@@ -67,18 +67,6 @@ bool body_charge(merlon_tx *tx)
 	return true;
 }
 
-/* A slice keeps its whole block: many small ones would hold far more memory than they are counted
- * for. */
-static void body_park(merlon_tx *tx, struct slice data)
-{
-	if (data.n >= SMALL_PIECE || tx->parked.count == 0) {
-		chain_push(&tx->parked, data);
-		return;
-	}
-	chain_copy(&tx->parked, &tx->w->blocks, data.p, data.n);
-	slice_unref(data);
-}
-
 static enum step_result body_data(merlon_tx *tx, struct slice data)
 {
 	tx->received += data.n;
@@ -88,7 +76,7 @@ static enum step_result body_data(merlon_tx *tx, struct slice data)
 		r = body_refuse(tx, 413, "request_too_large", "the request's body is too large");
 	else if (tx->call.reads_body)
 		e = api_body_feed(&tx->call, (struct str){data.p, data.n});
-	body_park(tx, data);
+	chain_pack(&tx->parked, &tx->w->blocks, data);
 	if (e != JSON_OK)
 		r = body_invalid(tx, e, NULL);
 	return r;
@@ -105,6 +93,13 @@ static enum step_result body_end(merlon_tx *tx)
 		return body_invalid(tx, e, why);
 	tx->scan_ended = true;
 	return STEP_NEXT;
+}
+
+static enum step_result body_charged(merlon_tx *tx)
+{
+	if (body_charge(tx))
+		return STEP_NEXT;
+	return body_refuse(tx, 503, "overloaded", "too many requests are waiting");
 }
 
 /* Reading stops while much is on its way to a slower upstream. */
@@ -156,9 +151,7 @@ enum step_result body_pull(merlon_tx *tx)
 		if (tx->body_ended)
 			break;
 	}
-	if (!body_charge(tx))
-		return body_refuse(tx, 503, "overloaded", "too many requests are waiting");
-	return STEP_NEXT;
+	return body_charged(tx);
 }
 
 static void body_send(merlon_tx *tx, struct slice data)
@@ -168,12 +161,7 @@ static void body_send(merlon_tx *tx, struct slice data)
 		char head[HTTP_CHUNK_HEAD_MAX];
 		exchange_send_copy(tx->ex, head, http_chunk_head(data.n, head));
 	}
-	if (data.n < SMALL_PIECE && exchange_queued(tx->ex) > 0) {
-		exchange_send_copy(tx->ex, data.p, data.n);
-		slice_unref(data);
-	} else {
-		exchange_send(tx->ex, data);
-	}
+	exchange_send(tx->ex, data);
 	if (tx->chunked_up)
 		exchange_send(tx->ex, (struct slice){NULL, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n});
 }
@@ -205,7 +193,5 @@ enum step_result body_forward(merlon_tx *tx)
 		exchange_send_end(tx->ex);
 	}
 	exchange_flush(tx->ex);
-	if (!body_charge(tx))
-		return body_refuse(tx, 503, "overloaded", "too many requests are waiting");
-	return STEP_NEXT;
+	return body_charged(tx);
 }

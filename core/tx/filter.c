@@ -71,7 +71,6 @@ static void edit_apply(merlon_tx *tx, struct body_path *p)
 	struct slice chunk = p->chunk;
 	if (p->edit_op < 0)
 		return;
-	p->edited = true;
 	if (p->edit_op == MERLON_EDIT_APPEND && p->edit.n == 0)
 		return;
 	p->chunk = (struct slice){NULL, "", 0};

@@ -92,8 +92,7 @@ static bool edit_forbidden(struct str name)
 	return (ours >> http_field_id_of(name)) & 1;
 }
 
-static void edit_append(merlon_tx *tx, int32_t dir, int op, struct str name, struct str value,
-                        const merlon_ctx *by)
+static void edit_append(merlon_tx *tx, int32_t dir, int op, struct str name, struct str value)
 {
 	/* A later SET or DEL ends what earlier edits said of that name. */
 	struct edit **at = &tx->edits[dir];
@@ -104,7 +103,7 @@ static void edit_append(merlon_tx *tx, int32_t dir, int op, struct str name, str
 			at = &(*at)->next;
 	}
 	struct edit *e = arena_alloc(&tx->arena, sizeof(*e));
-	*e = (struct edit){NULL, op, arena_str(&tx->arena, name), arena_str(&tx->arena, value), by};
+	*e = (struct edit){NULL, op, arena_str(&tx->arena, name), arena_str(&tx->arena, value)};
 	*at = e;
 }
 
@@ -123,7 +122,7 @@ static int32_t host_header_edit(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, int
 	if (dir == MERLON_RESPONSE && tx->head_sent)
 		return MERLON_E_STATE;
 	if (!tx->shadow_hook)
-		edit_append(tx, dir, op, n, v, ctx);
+		edit_append(tx, dir, op, n, v);
 	return 0;
 }
 

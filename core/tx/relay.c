@@ -35,12 +35,7 @@ static void ex_body(void *owner, struct slice data)
 {
 	merlon_tx *tx = owner;
 	api_response_feed(&tx->call, (struct str){data.p, data.n});
-	if (data.n >= SMALL_PIECE || tx->down.in.count == 0) {
-		chain_push(&tx->down.in, data);
-	} else {
-		chain_copy(&tx->down.in, &tx->w->blocks, data.p, data.n);
-		slice_unref(data);
-	}
+	chain_pack(&tx->down.in, &tx->w->blocks, data);
 }
 
 static void ex_turn(void *owner)
@@ -208,13 +203,7 @@ static void relay_piece(merlon_tx *tx, struct slice data)
 		char head[HTTP_CHUNK_HEAD_MAX];
 		stream_send_copy(s, head, http_chunk_head(data.n, head));
 	}
-	/* To a client that is behind, small pieces are packed, lest each keep a whole block. */
-	if (data.n < SMALL_PIECE && stream_queued(s) > 0) {
-		stream_send_copy(s, data.p, data.n);
-		slice_unref(data);
-	} else {
-		stream_send(s, data);
-	}
+	stream_send(s, data);
 	if (tx->chunked_down)
 		stream_send_copy(s, HTTP_CHUNK_TAIL.p, HTTP_CHUNK_TAIL.n);
 }

@@ -24,7 +24,6 @@ static void open_decided(merlon_tx *tx, const struct stack_line *l, enum conf_gr
 enum step_result step_open(merlon_tx *tx)
 {
 	static const struct run_ops ops = {call_open, open_decided, group_discard};
-	tx->opened = true;
 	enum step_result r = group_walk(tx, G_AUDIT, &ops, false);
 	if (r == STEP_REFUSE) {
 		tx->refusal = (struct refusal){0};

@@ -188,7 +188,6 @@ void tx_client_gone(merlon_tx *tx)
 {
 	tx_identify(tx);
 	tx->c = NULL;
-	tx->aborted = true;
 	if (tx->step < S_SETTLE) {
 		tx_stop_work(tx, MERLON_CANCEL_CLIENT);
 		if (!tx->end) {

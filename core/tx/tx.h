@@ -66,7 +66,6 @@ struct edit {
 	int op; /* MERLON_HDR_* */
 	struct str name;
 	struct str value;
-	const merlon_ctx *by;
 };
 struct decision {
 	const struct stack_line *line;
@@ -101,13 +100,9 @@ struct body_path {
 	unsigned mark;      /* attributes before its hook */
 	struct slice chunk; /* its chunk */
 	bool chunk_end;
-	bool edited; /* the length is not what the head said */
 	int edit_op; /* of the hook under way: -1: none */
 	struct slice edit;
 };
-
-#define SMALL_PIECE                                                                                \
-	(BLOCK_SIZE / 2) /* bytes below which a copy is cheaper than keeping their block */
 
 #define TX_DIGESTS STACK_DIGESTS_MAX
 struct merlon_tx {
@@ -122,7 +117,6 @@ struct merlon_tx {
 	bool running;    /* the driver is on the stack */
 	bool again;      /* an event came meanwhile */
 	bool step_began; /* the step under way has been entered before */
-	bool aborted;    /* the client has gone */
 	bool resumed_set;
 	int32_t resumed;
 	/* request */
@@ -162,7 +156,6 @@ struct merlon_tx {
 	struct challenge *challenges;
 	struct edit *edits[2]; /* by direction */
 	bool shadow_hook;      /* edits, replies and policies of the hook under way do not count */
-	bool opened;           /* the audit group was entered for this tx (audit_open) */
 	/* answer */
 	struct refusal refusal;
 	struct exchange *ex;

@@ -293,7 +293,7 @@ void exchange_send(struct exchange *ex, struct slice data)
 	}
 	if (ex->handed)
 		stream_send(ex->c->s, slice_ref(data));
-	chain_push(&ex->queue, data);
+	chain_pack(&ex->queue, ex->u->pools->blocks, data);
 }
 
 void exchange_send_copy(struct exchange *ex, const void *p, size_t n)

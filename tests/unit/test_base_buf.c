@@ -242,7 +242,30 @@ static void moving_and_shifting_hand_references_over(void)
 	chain_deinit(&b);
 }
 
-UNIT_MAIN("buf", UNIT(a_full_buf_takes_nothing_of_what_does_not_fit),
+static void small_pieces_behind_others_are_packed(void)
+{
+	struct block_pool pool;
+	struct chain c;
+	static char big[BLOCK_SIZE / 2];
+
+	block_pool_init(&pool, 4);
+	chain_init(&c);
+	for (int i = 0; i < 100; i++)
+		chain_pack(&c, &pool, slice_copy(&pool, "abc", 3));
+	CU_ASSERT_EQUAL(c.bytes, 300);
+	/* the first as it came, the rest behind it in the room of its block */
+	CU_ASSERT_EQUAL(c.count, 1);
+	chain_pack(&c, &pool, slice_copy(&pool, big, sizeof(big)));
+	CU_ASSERT_EQUAL(c.count, 2);
+	chain_pack(&c, &pool, (struct slice){NULL, "static", 6});
+	CU_ASSERT_EQUAL(c.bytes, 306 + sizeof(big));
+	CU_ASSERT_EQUAL(memcmp(chain_first(&c).p, "abcabc", 6), 0);
+	chain_deinit(&c);
+	block_pool_deinit(&pool);
+}
+
+UNIT_MAIN("buf", UNIT(small_pieces_behind_others_are_packed),
+          UNIT(a_full_buf_takes_nothing_of_what_does_not_fit),
           UNIT(a_buf_grows_and_keeps_its_bytes), UNIT(a_buf_without_room_at_all),
           UNIT(a_pool_keeps_a_bounded_number_of_blocks),
           UNIT(a_chain_grows_and_returns_to_its_inline_ring),
