@@ -8,15 +8,9 @@
 
 static enum step_result response_fault(merlon_tx *tx)
 {
-	if (!tx->end) {
-		tx->end = MERLON_END_ERROR;
-		tx->reason = str_of(exchange_strfault(tx->fault));
-	}
-	if (tx->head_sent)
-		return STEP_ABORT;
 	bool late = tx->fault == EX_TIMEOUT;
-	return tx_refuse(tx, late ? 504 : 502, late ? "upstream_timeout" : "upstream_error",
-	                 "the model server's answer broke off", MERLON_END_ERROR);
+	return upstream_refuse(tx, late ? 504 : 502, late ? "upstream_timeout" : "upstream_error",
+	                       "the model server's answer broke off");
 }
 
 static enum step_result response_relay(merlon_tx *tx)

@@ -35,14 +35,20 @@ static const struct fault_words *fault_words(enum exchange_fault f)
 	return &bad;
 }
 
-static enum step_result upstream_fault(merlon_tx *tx)
+enum step_result upstream_refuse(merlon_tx *tx, unsigned status, const char *code,
+                                 const char *message)
 {
-	const struct fault_words *w = fault_words(tx->fault);
 	if (!tx->end) {
 		tx->end = MERLON_END_ERROR;
 		tx->reason = str_of(exchange_strfault(tx->fault));
 	}
-	return tx_refuse(tx, w->status, w->code, w->message, MERLON_END_ERROR);
+	return tx_refuse(tx, status, code, message, MERLON_END_ERROR);
+}
+
+static enum step_result upstream_fault(merlon_tx *tx)
+{
+	const struct fault_words *w = fault_words(tx->fault);
+	return upstream_refuse(tx, w->status, w->code, w->message);
 }
 
 static enum step_result upstream_begin(merlon_tx *tx)

@@ -226,6 +226,9 @@ bool body_charge(merlon_tx *tx);
 enum step_result body_forward(merlon_tx *tx);
 /* Takes and sends body bytes as long as the upstream follows. (step_upstream.c) */
 enum step_result upstream_pump(merlon_tx *tx);
+/* tx_refuse() with the exchange's fault as the record's reason. (step_upstream.c) */
+enum step_result upstream_refuse(merlon_tx *tx, unsigned status, const char *code,
+                                 const char *message);
 /* Runs chunks through the filters of one direction. STEP_WAIT: a filter is suspended. (filter.c) */
 enum step_result filter_pump(merlon_tx *tx, int dir);
 void body_path_deinit(struct body_path *p);
