@@ -23,6 +23,8 @@
  *
  * ABI log
  *  1.0  first version
+ *  1.1  http_call, stream_open, stream_send and what they take; stream_call, stream_state;
+ *       MERLON_OPT_UPSTREAM, MERLON_OPT_URL, MERLON_E_TIMEOUT
  */
 #ifndef MERLON_MODULE_H
 #define MERLON_MODULE_H
@@ -35,7 +37,7 @@ extern "C" {
 #endif
 
 #define MERLON_ABI_MAJOR 1
-#define MERLON_ABI_MINOR 0
+#define MERLON_ABI_MINOR 1
 
 /* ---- Codes: what a module answers. 0 is no code, so a forgotten answer is an error. ---- */
 #define MERLON_OK 1      /* yes: known (auth), allowed (authz), within limits, may pass, recorded */
@@ -77,6 +79,7 @@ extern "C" {
 #define MERLON_E_UNAVAIL (-5) /* a file, thread or peer does not serve */
 #define MERLON_E_NOTSUP (-6)  /* this host does not offer it */
 #define MERLON_E_STATE (-7)   /* not in this state (already suspended, already answered) */
+#define MERLON_E_TIMEOUT (-8) /* its time is up (1.1) */
 
 /* ---- Values ---- */
 struct merlon_str {
@@ -112,7 +115,7 @@ typedef struct merlon_op merlon_op;         /* something asynchronous under way 
 typedef struct merlon_zone merlon_zone;     /* fixed-size records by key, outliving generations */
 typedef struct merlon_sink merlon_sink;     /* an append-only file */
 typedef struct merlon_shared merlon_shared; /* a refcounted object, outliving generations */
-typedef struct merlon_stream merlon_stream; /* a lasting connection (1.1) */
+typedef struct merlon_stream merlon_stream; /* lasting connections to one endpoint (1.1) */
 
 /* ---- Options ---- */
 #define MERLON_OPT_STR 1
@@ -136,7 +139,11 @@ typedef struct merlon_stream merlon_stream; /* a lasting connection (1.1) */
 	      cfg_at() */
 #define MERLON_OPT_SECRET                                                                          \
 	15 /* "file:/path", "env:NAME", "cred:NAME", or the secret itself; read as BYTES */
-#define MERLON_OPT_ANY 16 /* a tree whose keys the module walks by itself with cfg_key() */
+#define MERLON_OPT_ANY 16      /* a tree whose keys the module walks by itself with cfg_key() */
+#define MERLON_OPT_UPSTREAM 17 /* the name of an upstream of the configuration (1.1) */
+#define MERLON_OPT_URL                                                                             \
+	18 /* "https://host[:port][/path]" or http; the host keeps an upstream for its origin,     \
+	      with the system's certificate authorities (1.1) */
 
 #define MERLON_OPT_REQUIRED UINT32_C(1)
 
@@ -293,10 +300,77 @@ typedef void (*merlon_done_fn)(
 typedef void *(*merlon_build_fn)(void *arg);
 typedef void (*merlon_free_fn)(void *obj);
 
-/* Defined in 1.1. */
-struct merlon_http_request;
-struct merlon_http_response;
-struct merlon_stream_ops;
+/* ---- HTTP calls (1.1) ---- */
+struct merlon_http_request {
+	uint32_t size;
+	uint32_t timeout_ms; /* for all of it; 0: 5000 */
+	uint64_t max_body;   /* of the answer, at most 16 MiB; 0: 1 MiB */
+	/* The value of an UPSTREAM or URL option; of a URL its origin counts. Nothing else can be
+	 * reached. */
+	struct merlon_str upstream;
+	struct merlon_str method;            /* a token in capitals */
+	struct merlon_str target;            /* "/path?query" */
+	const struct merlon_header *headers; /* Host, framing and hop-by-hop names are refused */
+	uint32_t nheaders;
+	uint32_t reserved;
+	struct merlon_str body;
+	/* Not empty: calls of this build of the module to one upstream that are under way with the
+	 * same flight, on whatever worker, are one call, and all are told its answer. */
+	struct merlon_str flight;
+};
+
+/* Lives as long as the callback. Redirects are not followed. */
+struct merlon_http_response {
+	uint32_t size;
+	/* 0; MERLON_E_UNAVAIL: no answer, or a broken one; _TIMEOUT; _FULL: larger than max_body */
+	int32_t error;
+	uint32_t status; /* 0 with an error */
+	uint32_t nheaders;
+	const struct merlon_header *headers;
+	struct merlon_str body;
+	struct merlon_str detail; /* what went wrong, for logs and reasons; no secret */
+};
+typedef void (*merlon_http_fn)(void *arg, const struct merlon_http_response *res);
+
+/* ---- Streams (1.1): connections that the host keeps, one a worker and endpoint ---------------
+ * All that is written here is the stream's name: instances of any generation that open the same
+ * thing share its connections, so a reload does not reconnect. The strings are copied. The
+ * functions belong to the build, not to an instance: they may run after the instance has gone.
+ */
+struct merlon_stream_ops {
+	uint32_t size;
+	uint32_t connect_timeout_ms; /* until the greeting is answered; 0: 5000 */
+	uint32_t stall_ms;           /* a call waits longer: its connection is given up; 0: 5000 */
+	uint32_t greetings;          /* how many messages answer the greeting */
+	uint64_t max_queue;          /* bytes not yet written, on a worker; 0: 1 MiB */
+	/* "tcp:HOST:PORT", "tls:HOST:PORT", "udp:HOST:PORT", "unix:/PATH" (a stream socket, or a
+	 * datagram one) */
+	struct merlon_str endpoint;
+	/* tls: absolute file names; empty ca: the system's. server_name empty: HOST. Verified
+	 * always. */
+	struct merlon_str ca, certificate, key, server_name;
+	struct merlon_str greeting; /* sent first on each connection; may hold secrets */
+	struct merlon_str note;     /* handed to lost() */
+	/* What decodes one connection's input; NULL: the peer's bytes are read and dropped. */
+	void *(*decoder_new)(void);
+	void (*decoder_free)(void *dec);
+	/* Takes bytes and answers 1: *msg is a whole message; 0: more bytes are needed; -1:
+	 * nonsense, the connection ends. After 1 it is called again, with no bytes. */
+	int32_t (*decode)(void *dec, struct merlon_str bytes, void **msg);
+	void (*message_free)(void *msg);
+	/* Answer number i to the greeting. 0: go on; else the connection ends. */
+	int32_t (*greeted)(uint32_t i, const void *msg);
+	/* `count` messages of stream_send() found no room; there is some again: writes a message
+	 * that says so, and returns its length. NULL: nothing is said. */
+	uint64_t (*lost)(struct merlon_str note, uint64_t count, int64_t time_us, char *buf,
+	                 uint64_t cap);
+};
+#define MERLON_STREAM_DOWN 0 /* not connected; it will be tried again */
+#define MERLON_STREAM_CONNECTING                                                                   \
+	1 /* the first attempt, or the first after a connection that was up */
+#define MERLON_STREAM_UP 2
+/* error: 0, MERLON_E_UNAVAIL (the connection ended first), MERLON_E_TIMEOUT. */
+typedef void (*merlon_stream_fn)(void *arg, int32_t error, const void *msg);
 
 /* ---- Log levels, clocks, metrics, context ---- */
 #define MERLON_LOG_ERROR 3
@@ -478,14 +552,30 @@ struct merlon_host {
 	/* Decision number i (from 0); MERLON_E_NOENT past the last. The caller sets out->size. */
 	int32_t (*record_decision)(merlon_tx *tx, uint32_t i, struct merlon_decision *out);
 
-	/* -- reserved for 1.1: NULL in a 1.0 host -- */
+	/* -- HTTP calls and streams (1.1) -- */
+	/* As for timer(): with a tx, or with a worker. done runs on that worker, once, never from
+	 * within the call. MERLON_E_NOENT: no such upstream. MERLON_E_INVAL: a bad head.
+	 * MERLON_E_UNAVAIL: probing, or the worker stops. */
 	int32_t (*http_call)(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx,
-	                     const struct merlon_http_request *req,
-	                     void (*done)(void *arg, const struct merlon_http_response *res),
-	                     void *arg, merlon_op **op);
+	                     const struct merlon_http_request *req, merlon_http_fn done, void *arg,
+	                     merlon_op **op);
+	/* create. Connections are begun when workers start. MERLON_E_INVAL: what is wrong has been
+	 * said with cfg_error() at cfg. Put back with the instance. */
 	int32_t (*stream_open)(merlon_ctx *ctx, const merlon_cfg *cfg,
 	                       const struct merlon_stream_ops *ops, merlon_stream **out);
+	/* One whole message that has no answer, on the tx's worker; it is kept over reconnects, and
+	 * one that was cut by the end of a connection is sent again whole. MERLON_E_FULL: no room;
+	 * it is counted as lost. An explain's tx sends nothing. */
 	int32_t (*stream_send)(merlon_stream *stream, merlon_tx *tx, struct merlon_str bytes);
+	/* One whole message that has one answer; answers come in the order of calls. A call that
+	 * was cancelled or timed out is still waited for on its connection, and its answer dropped.
+	 * tx or w as for timer(); done likewise. It is not sent twice. MERLON_E_FULL: no room.
+	 * MERLON_E_UNAVAIL: the stream is down, or this is an explain. */
+	int32_t (*stream_call)(merlon_stream *stream, merlon_ctx *ctx, merlon_worker *w,
+	                       merlon_tx *tx, struct merlon_str bytes, uint32_t timeout_ms,
+	                       merlon_stream_fn done, void *arg, merlon_op **op);
+	/* MERLON_STREAM_* of this worker's connection. */
+	int32_t (*stream_state)(merlon_stream *stream, merlon_worker *w);
 };
 
 /* Whether this host offers fn. */
