@@ -6,6 +6,7 @@
  */
 #include "common/fakehost.h"
 #include "common/fakecfg.h"
+#include "common/fakenet.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -381,6 +382,7 @@ void fake_reset(void)
 	fake_now[0] = UINT64_C(1000000000000);
 	fake_now[1] = UINT64_C(1700000000000000000);
 	fake_file(NULL, NULL);
+	fakenet_reset();
 }
 
 const struct merlon_host fake_host = {
@@ -400,20 +402,35 @@ const struct merlon_host fake_host = {
     .cfg_error = fakecfg_error,
     .cfg_file_error = fakecfg_file_error,
     .cfg_warn = fakecfg_error,
+    .metric_define = fakenet_metric_define,
+    .metric_add = fakenet_metric_add,
     .tx_alloc = tx_alloc,
     .tx_slot = tx_slot,
+    .tx_worker = fakenet_tx_worker,
     .attr_get = attr_get,
     .attr_set = attr_set,
     .header_get = header_get,
     .header_edit = header_edit,
     .fail = fail,
     .policy = policy,
+    .suspend = fakenet_suspend,
+    .resume = fakenet_resume,
+    .timer = fakenet_timer,
+    .op_cancel = fakenet_op_cancel,
     .zone_open = zone_open,
     .zone_update = zone_update,
     .sink_open = sink_open,
     .sink_append = sink_append,
     .sink_ready = sink_ready,
+    .shared_get = fakenet_shared_get,
+    .shared_ptr = fakenet_shared_ptr,
+    .shared_put = fakenet_shared_put,
     .digest_want = digest_want,
     .record_get = record_get,
     .record_decision = record_decision,
+    .http_call = fakenet_http_call,
+    .stream_open = fakenet_stream_open,
+    .stream_send = fakenet_stream_send,
+    .stream_call = fakenet_stream_call,
+    .stream_state = fakenet_stream_state,
 };
