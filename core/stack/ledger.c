@@ -29,7 +29,7 @@
 _Static_assert(sizeof(merlon_op *) == sizeof(uint64_t), "a handle holds a token");
 _Static_assert((uint64_t)CHUNK *CHUNKS <= TOKEN_PLACES, "a token names every place");
 
-enum op_kind { OP_FREE, OP_TIMER, OP_FD, OP_OFFLOAD };
+enum op_kind { OP_FREE, OP_TIMER, OP_FD, OP_OFFLOAD, OP_OTHER };
 
 struct offloaded {
 	struct list node; /* while the pool has it */
@@ -64,6 +64,7 @@ struct op {
 			struct offload_job *job;
 			struct offloaded *o;
 		} offload;
+		void (*cancel)(void *arg);
 	} u;
 };
 
@@ -310,9 +311,32 @@ int32_t host_watch_fd(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, int32_t 
 	return 0;
 }
 
+/* ---- work of others ---- */
+int32_t ledger_op_begin(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, void (*cancel)(void *arg),
+                        void *arg, merlon_op **handle, struct op **out)
+{
+	struct op *op;
+	int32_t r = op_new(ctx, w, tx, OP_OTHER, arg, &op);
+
+	if (r)
+		return r;
+	op->u.cancel = cancel;
+	handle_give(op, handle);
+	*out = op;
+	return 0;
+}
+
+void ledger_op_end(struct op *op)
+{
+	op_release(op);
+}
+
 /* ---- cancelling ---- */
 static void op_cancel(struct op *op)
 {
+	void (*cancel)(void *arg) = NULL;
+	void *arg = op->arg;
+
 	switch (op->kind) {
 	case OP_FREE:
 		return;
@@ -327,8 +351,13 @@ static void op_cancel(struct op *op)
 			offloaded_leave(op->u.offload.o);
 		offloaded_unref(op->u.offload.o);
 		break;
+	case OP_OTHER:
+		cancel = op->u.cancel;
+		break;
 	}
 	op_release(op);
+	if (cancel)
+		cancel(arg);
 }
 
 void host_op_cancel(merlon_op *handle)

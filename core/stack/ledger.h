@@ -83,6 +83,14 @@ void ledger_instance_cancel(struct merlon_ctx *ctx, struct merlon_worker *w);
  * destroyed. Control thread. */
 bool ledger_instance_wait(struct merlon_ctx *ctx) MUST_CHECK;
 
+/* Asynchronous work that is not the ledger's own (HTTP calls, calls of streams): an op whose maker
+ * ends it before it tells the module. Otherwise cancel(arg) is called, once, on the op's worker;
+ * the op is gone by then. 0 or MERLON_E_*. */
+struct op;
+int32_t ledger_op_begin(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, void (*cancel)(void *arg),
+                        void *arg, merlon_op **handle, struct op **out);
+void ledger_op_end(struct op *op);
+
 /* Around every hook. may: it may suspend. suspend_leave() answers MERLON_PENDING if the hook is
  * suspended and said so by its code; MERLON_ERROR if only one of the two holds (the suspension is
  * dropped, without a cancel hook). */
