@@ -59,11 +59,26 @@ void conf_error_at(struct conf_diag *d, const char *file, unsigned line, const c
     PRINTF(4, 5);
 
 /* ---- typed settings ---- */
+struct conf_tls_pair {
+	const struct conf_node *node;
+	struct str certificate; /* names of PEM files, absolute */
+	struct str key;
+};
+struct conf_listener_tls {
+	const struct conf_node *node; /* NULL: without TLS */
+	struct conf_tls_pair *pairs;  /* the first one stands beside the list */
+	unsigned npairs;
+	struct str client_ca;   /* empty: none */
+	struct str client_auth; /* "none" "optional" "required" */
+	struct str crl;         /* empty: none */
+	struct str min_version; /* "1.2" "1.3" */
+};
 struct conf_listener {
 	const struct conf_node *node;
 	struct str name;
 	struct str address; /* "127.0.0.1:8080", "unix:/path" (absolute) */
 	bool half_close;
+	struct conf_listener_tls tls;
 };
 struct conf_header {
 	struct str name;
@@ -84,6 +99,11 @@ struct conf_upstream {
 	uint64_t keep_alive;         /* 4s; how long an idle pooled connection is kept */
 	struct str health_path;      /* empty: no active health checks */
 	uint64_t health_interval;    /* 5s */
+	bool tls;                    /* its servers speak TLS, and are verified */
+	struct str tls_ca;           /* empty: the system's */
+	struct str tls_name;         /* whom the certificate must name; empty: the server's host */
+	struct str tls_certificate;  /* ours; empty: none is shown */
+	struct str tls_key;
 };
 struct conf_attr {
 	struct str key;

@@ -161,6 +161,28 @@ static void put_strings(struct printer *p, const char *key, const struct str *s,
 	put(p, " );");
 }
 
+static void put_pair(struct printer *p, struct str certificate, struct str key)
+{
+	put_set(p, "certificate", certificate);
+	put_set(p, "key", key);
+}
+
+static void put_listener_tls(struct printer *p, const struct conf_listener_tls *t)
+{
+	put(p, "\n    tls = {");
+	put_pair(p, t->pairs[0].certificate, t->pairs[0].key);
+	for (unsigned i = 1; i < t->npairs; i++) {
+		put(p, i == 1 ? "\n      certificates = ( {" : ", {");
+		put_pair(p, t->pairs[i].certificate, t->pairs[i].key);
+		put(p, i + 1 == t->npairs ? " } );" : " }");
+	}
+	put_set(p, "client_ca", t->client_ca);
+	put_key(p, "client_auth", t->client_auth);
+	put_set(p, "crl", t->crl);
+	put_key(p, "min_version", t->min_version);
+	put(p, " };");
+}
+
 static void put_top(struct printer *p, const struct conf *c)
 {
 	const struct conf_limits *l = &c->limits;
@@ -196,6 +218,8 @@ static void put_top(struct printer *p, const struct conf *c)
 		put_key(p, "name", c->listeners[i].name);
 		put_key(p, "address", c->listeners[i].address);
 		put_bool(p, "half_close", c->listeners[i].half_close);
+		if (c->listeners[i].tls.node)
+			put_listener_tls(p, &c->listeners[i].tls);
 		put(p, " }");
 	}
 	put(p, " );\n");
@@ -242,6 +266,13 @@ static void put_upstream(struct printer *p, const struct conf_upstream *u)
 		put(p, "\n    health = {");
 		put_key(p, "path", u->health_path);
 		put_time(p, "interval", u->health_interval);
+		put(p, " };");
+	}
+	if (u->tls) {
+		put(p, "\n    tls = {");
+		put_set(p, "ca", u->tls_ca);
+		put_set(p, "server_name", u->tls_name);
+		put_pair(p, u->tls_certificate, u->tls_key);
 		put(p, " };");
 	}
 	put(p, " }");

@@ -18,6 +18,7 @@
 #include "conf/check.h"
 #include "conf/load.h"
 #include "conf/secret.h"
+#include "conf/settings_tls.h"
 
 #define WORKERS_MAX 64
 
@@ -54,7 +55,7 @@ static const struct conf_key listener_keys[] = {
      "127.0.0.1:8080, [::1]:8080, *:8080 or unix:PATH."},
     {"half_close", KIND_BOOL, AT(conf_listener, half_close), 0, "false", NULL,
      "Serve a client on that has closed its sending side."},
-    {"tls", KIND_LATER, CONF_NOWHERE, 0, "TLS", NULL, "TLS of this listener."},
+    {"tls", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL, "TLS of this listener; default: none."},
     {0},
 };
 static const struct conf_key admin_keys[] = {
@@ -96,7 +97,8 @@ static const struct conf_key upstream_keys[] = {
     {"health", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL, "Active health checks; default: none."},
     {"identity_headers", KIND_LATER, CONF_NOWHERE, 0, "identity headers", NULL,
      "Identity told to the upstream."},
-    {"tls", KIND_LATER, CONF_NOWHERE, 0, "TLS", NULL, "TLS to this upstream."},
+    {"tls", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL,
+     "TLS to this upstream, always verified; default: none."},
     {0},
 };
 static const struct conf_key header_keys[] = {
@@ -182,11 +184,14 @@ static const struct conf_key rule_keys[] = {
 const struct conf_table conf_tables[] = {
     {"", top_keys},
     {"listeners", listener_keys},
+    {"listeners.tls", conf_listener_tls_keys},
+    {"listeners.tls.certificates", conf_tls_pair_keys},
     {"admin", admin_keys},
     {"limits", limits_keys},
     {"upstreams", upstream_keys},
     {"upstreams.headers", header_keys},
     {"upstreams.health", health_keys},
+    {"upstreams.tls", conf_upstream_tls_keys},
     {"models", model_keys},
     {"stacks", stack_keys},
     {"stacks.GROUP", line_keys},
@@ -277,11 +282,11 @@ static void more_listener(void *item, const struct conf_node *n, struct arena *a
                           struct conf_diag *d)
 {
 	struct conf_listener *l = item;
-	(void)d;
 	l->node = n;
 	if (l->name.n == 0)
 		l->name = l->address;
 	l->address = whole_address(n, l->address, a);
+	conf_listener_tls(l, a, d);
 }
 
 static void more_header(void *item, const struct conf_node *n, struct arena *a, struct conf_diag *d)
@@ -314,6 +319,7 @@ static void more_upstream(void *item, const struct conf_node *n, struct arena *a
 		conf_error(d, health, "upstreams.health must be a group: { ... }");
 	else if (health)
 		conf_fill(health, health_keys, u, a, d);
+	conf_upstream_tls(u, a, d);
 }
 
 static void more_model(void *item, const struct conf_node *n, struct arena *a, struct conf_diag *d)

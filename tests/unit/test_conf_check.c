@@ -63,7 +63,8 @@ static void listeners_must_be_there_and_differ(void)
 	     "m:6: two listeners are named \"a\" (line 5)\n"
 	     "m:7: address \"*:1\" is used by another listener (line 5)\n"},
 	    {LLM OPEN ROUTE "listeners = ( { address = \"localhost:1\"; tls = { }; } );",
-	     "m:4: listeners.tls is not supported by this version\n"
+	     "m:4: listeners.tls needs the key \"certificate\"\n"
+	     "m:4: listeners.tls needs the key \"key\"\n"
 	     "m:4: address \"localhost:1\" is not an address to listen on (127.0.0.1:8080, "
 	     "[::1]:8080, *:8080 "
 	     "or unix:PATH)\n"},
@@ -71,6 +72,65 @@ static void listeners_must_be_there_and_differ(void)
 	     "m:1: address \"127.0.0.1:8080\" is that of admin.http\n"},
 	};
 	EXPECT(table, false);
+}
+
+#define TLS(keys) LLM OPEN ROUTE "listeners = ( { address = \"*:1\"; tls = {\n" keys "\n}; } );"
+#define PAIR "certificate = \"c\"; key = \"k\"; "
+
+static void tls_keys_belong_together(void)
+{
+	static const struct text table[] = {
+	    {LLM OPEN ROUTE "listeners = ( { address = \"*:1\"; tls = true; } );",
+	     "m:4: listeners.tls must be a group: { ... }\n"},
+	    {TLS(PAIR "client_auth = \"maybe\"; min_version = \"1.1\"; protocols = 1;"),
+	     "m:5: unknown key \"protocols\" in listeners.tls\n"
+	     "m:5: client_auth \"maybe\" is not none, optional or required\n"
+	     "m:5: min_version \"1.1\" is not \"1.2\" or \"1.3\"\n"},
+	    {TLS(PAIR "\nclient_auth = \"required\";\ncrl = \"r\";"),
+	     "m:6: client_auth \"required\" needs client_ca\n"
+	     "m:7: crl needs client_ca\n"},
+	    {TLS(PAIR "\nclient_ca = \"a\";"),
+	     "m:6: client_ca needs client_auth \"optional\" or \"required\": no certificate is "
+	     "asked for\n"},
+	    {TLS("certificate = \"c\"; key = \"env:KEY\";"),
+	     "m:5: listeners.tls.key: must be a file, file:PATH or cred:NAME\n"},
+	    {TLS("certificate = \"c\"; key = \"cred:../k\";"),
+	     "m:5: cred:../k is not the name of a credential\n"},
+	    {TLS(PAIR "certificates = (\n{ certificate = \"\"; },\n1 );"),
+	     "m:6: listeners.tls.certificates.certificate must not be empty\n"
+	     "m:6: listeners.tls.certificates needs the key \"key\"\n"
+	     "m:7: listeners.tls.certificates must hold groups only: ( { ... }, { ... } )\n"},
+	    {UPSTREAM("servers = \"c:1\"; tls = { certificate = \"c\";\nserver_name = \"a b\"; };"),
+	     "m:5: certificate and key belong together\n"
+	     "m:6: server_name \"a b\" is not the name of a host in lower case\n"},
+	    {UPSTREAM("servers = \"unix:/s\"; tls = { };"),
+	     "m:5: tls needs server_name: server \"unix:/s\" has no host\n"},
+	};
+	EXPECT(table, false);
+}
+
+static void tls_is_printed_as_it_is_in_effect(void)
+{
+	static const char text[] = LLM OPEN ROUTE
+	    "listeners = ( { address = \"*:1\"; tls = { certificate = \"/c\"; key = \"file:/k\";\n"
+	    "certificates = ( { certificate = \"/d\"; key = \"/l\"; } ); client_ca = \"/a\";\n"
+	    "client_auth = \"optional\"; crl = \"/r\"; }; } );\n";
+	static const char want[] =
+	    "tls = { certificate = \"/c\"; key = \"/k\";\n      certificates = ( { certificate = "
+	    "\"/d\"; key = \"/l\"; } ); client_ca = \"/a\"; client_auth = \"optional\"; crl = "
+	    "\"/r\"; min_version = \"1.2\"; };";
+	struct conf_diag d;
+	struct buf b;
+
+	conf_diag_init(&d);
+	buf_init(&b, 65536);
+	struct conf *c = conf_load_text(str_of(text), "m", NULL, &d);
+	CU_ASSERT_EQUAL_FATAL(conf_print(c, NULL, NULL, &b), 0);
+	CU_ASSERT_EQUAL(buf_add(&b, "", 1), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(b.p, want));
+	buf_deinit(&b);
+	conf_free(c);
+	conf_diag_deinit(&d);
 }
 
 static void stacks_say_what_they_lack(void)
@@ -122,8 +182,8 @@ static void upstreams_name_servers_and_fit_headers(void)
 {
 	static const struct text table[] = {
 	    {UPSTREAM("servers = ( );"), "m:5: upstream \"llm\" has no server\n"},
-	    {UPSTREAM("tls = { };"), "m:4: upstreams needs the key \"servers\"\n"
-	                             "m:5: upstreams.tls is not supported by this version\n"},
+	    {UPSTREAM("tls = 1;"), "m:4: upstreams needs the key \"servers\"\n"
+	                           "m:5: upstreams.tls must be a group: { ... }\n"},
 	    {UPSTREAM("servers = ( \"http://a:1\", \"b\", \"c:1\", \"c:1\" );"),
 	     "m:5: server \"http://a:1\" is written without http:// or https://\n"
 	     "m:5: server \"b\" needs a port\n"
@@ -341,5 +401,6 @@ static void digests_tell_options_apart(void)
 
 UNIT_MAIN("conf_check", UNIT(listeners_must_be_there_and_differ), UNIT(stacks_say_what_they_lack),
           UNIT(upstreams_name_servers_and_fit_headers), UNIT(routes_point_to_what_exists),
-          UNIT(rules_are_checked), UNIT(what_nothing_uses_is_warned_of),
+          UNIT(rules_are_checked), UNIT(tls_keys_belong_together),
+          UNIT(tls_is_printed_as_it_is_in_effect), UNIT(what_nothing_uses_is_warned_of),
           UNIT(texts_have_their_forms), UNIT(digests_tell_options_apart))
