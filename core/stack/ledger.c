@@ -399,6 +399,7 @@ void ledger_instance_cancel(struct merlon_ctx *ctx, struct merlon_worker *w)
 /* ---- life ---- */
 void ledger_worker_init(struct merlon_worker *w)
 {
+	list_init(&w->links);
 	w->suspended = suspend_table_new();
 	w->ops = xcalloc(1, sizeof(*w->ops));
 	atomic_store_explicit(&workers[w->index], w, memory_order_release);

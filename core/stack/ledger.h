@@ -11,9 +11,11 @@
 #ifndef STACK_LEDGER_H
 #define STACK_LEDGER_H
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "net/loop.h"
 #include "net/offload.h"
+#include "net/resolve.h"
 #include "stack/attr.h"
 
 #define WORKERS_MAX 64
@@ -27,6 +29,9 @@ struct merlon_worker {
 	struct offload *offload; /* NULL in probing processes: offload answers E_UNAVAIL */
 	struct suspend_table *suspended;
 	struct op_table *ops;
+	struct resolver *resolver; /* NULL in probing processes, as is `blocks` */
+	struct block_pool *blocks;
+	struct list links; /* struct stream_link: its connections of streams; streamlink.c */
 };
 /* Makes a worker known to resume(); before its loop runs, and after it ended. */
 void ledger_worker_init(struct merlon_worker *w);

@@ -27,6 +27,8 @@ void worker_init(struct worker *w, unsigned index, struct offload *offload,
 	block_pool_init(&w->blocks, BLOCKS_KEPT);
 	arena_pool_init(&w->pages, PAGES_KEPT);
 	w->resolver = resolver_new(w->base.loop);
+	w->base.resolver = w->resolver;
+	w->base.blocks = &w->blocks;
 	pools_init(&w->pools, w->base.loop, w->resolver, &w->blocks);
 	list_init(&w->conns);
 	w->budget = budget;
