@@ -239,7 +239,9 @@ test('merlond: exit codes and checks', async (t) => {
 		['"main";', '"main"; tls = { certificate = "x"; key = "y"; };'], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local',
 			'requisite', 'default = { tokens = "5/1m"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local', 'requisite',
 			'default = { cost = "5.0/1m"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local', 'requisite',
-			'default = { requests = "5/1m"; }; penalty = { after = "5/1m"; block = "30s"; };')}`], [`address = "${HOST}:${s.port}"`, 'address = "nonsense"'], ['workers = 2;', 'tls = {};']]) {
+			'default = { requests = "5/1m"; }; penalty = { after = "5/1m"; block = "2h"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local', 'requisite',
+			'default = { requests = "5/1m"; }; penalty = { block = "30s"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local',
+			'requisite', 'default = { requests = "5/1m"; }; count = "some";')}`], [`address = "${HOST}:${s.port}"`, 'address = "nonsense"'], ['workers = 2;', 'tls = {};']]) {
 		assert.ok(good.includes(from));
 		const text = good.replace(from, to).replace('merlon.sock', 'second.sock');
 		for (const args of [['-t'], ['-f']]) {

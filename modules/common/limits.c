@@ -3,9 +3,7 @@
 /*
  * Reading limits. What this version cannot count is refused, so that nobody relies on it.
  */
-#include "limits.h"
-
-#include "common/window.h"
+#include "common/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,11 +38,20 @@ const struct merlon_option limits_override[] = {{"key", MERLON_OPT_STR, MERLON_O
                                                  NULL, NULL, "The value of the key it is for."},
                                                 LIMIT_ROWS};
 
+const struct merlon_option limits_penalty[] = {
+    {"after", MERLON_OPT_RATE, MERLON_OPT_REQUIRED, NULL, NULL, NULL,
+     "How many refusals in which time begin a block, as \"5/1m\"."},
+    {"block", MERLON_OPT_DURATION, 0, "30s", "1ms..", NULL,
+     "Length of the first block; each following lasts twice as long as the one before."},
+    {"max", MERLON_OPT_DURATION, 0, "1h", "1ms..", NULL,
+     "Most that a block lasts; and how long a key must be quiet before blocks begin small again."},
+    {NULL, 0, 0, NULL, NULL, NULL, NULL}};
+
 static const char *const window_names[LIMIT_WINDOWS] = {"requests", "burst"};
 
 static int refuse_written(const struct merlon_host *h, const merlon_cfg *cfg)
 {
-	static const char *const later[] = {"tokens", "cost", "penalty", "count"};
+	static const char *const later[] = {"tokens", "cost"};
 	struct merlon_str key;
 	int r = 0;
 
@@ -106,11 +113,34 @@ static int read_list(const struct merlon_host *h, const merlon_cfg *cfg, const c
 	return r;
 }
 
+static int read_penalty(const struct merlon_host *h, const merlon_cfg *cfg, struct penalty *out)
+{
+	struct merlon_val block, max;
+	int64_t after, window;
+
+	if (h->cfg_rate(cfg, "after", &after, &window) != 0 ||
+	    h->cfg_get(cfg, "block", &block) != 0 || h->cfg_get(cfg, "max", &max) != 0)
+		return -1; /* the host has said what is missing or wrong */
+	if (after < 1 || window < (int64_t)WINDOW_LEAST) {
+		h->cfg_error(cfg, "after", TXT("must be at least one refusal in at least 1ms"));
+		return -1;
+	}
+	if (max.u.i64 < block.u.i64) {
+		h->cfg_error(cfg, "max", TXT("is shorter than the first block"));
+		return -1;
+	}
+	*out = (struct penalty){(uint64_t)after, (uint64_t)window, (uint64_t)block.u.i64,
+	                        (uint64_t)max.u.i64};
+	return 0;
+}
+
 int limits_read(const struct merlon_host *h, const merlon_cfg *cfg, struct limits *out)
 {
-	int r = refuse_written(h, cfg);
+	int r = 0;
 
 	*out = (struct limits){.whole.concurrency = -1};
+	if (h->cfg_count(cfg, "penalty") > 0)
+		r = read_penalty(h, h->cfg_at(cfg, "penalty", 0), &out->penalty);
 	if (h->cfg_count(cfg, "default") > 0)
 		r |= read_limit(h, h->cfg_at(cfg, "default", 0), &out->whole);
 	r |= read_list(h, cfg, "tiers", "tier", &out->pool, &out->tier, &out->tiers);
@@ -160,7 +190,7 @@ struct merlon_str limits_lengths(struct limits *l)
 {
 	size_t n = 1 + l->tiers.used + l->keys.used, len = 0;
 	uint64_t *all = mem_new(n, sizeof(*all));
-	char *out = pool_new(&l->pool, LIMIT_WINDOWS * (n + 1), 24);
+	char *out = pool_new(&l->pool, LIMIT_WINDOWS * (n + 1) + 1, 24);
 
 	for (unsigned w = 0; w < LIMIT_WINDOWS; w++) {
 		size_t k = 0;
@@ -178,5 +208,7 @@ struct merlon_str limits_lengths(struct limits *l)
 		}
 	}
 	free(all);
+	if (l->penalty.after > 0)
+		len += (size_t)sprintf(out + len, ";p%llu", (unsigned long long)l->penalty.window);
 	return (struct merlon_str){out, len};
 }
