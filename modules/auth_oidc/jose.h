@@ -45,6 +45,11 @@ extern const char *const jose_alg_names[JOSE_ALGS]; /* "RS256", ... "EdDSA", ...
  * length written to out (room: s.len / 4 * 3 + 2), or -1. */
 int64_t jose_base64url(struct merlon_str s, uint8_t *out);
 
+#define JOSE_DEPTH_MAX 32 /* objects and arrays within one another */
+/* JSON of strangers: an object or array without duplicate members, NUL in a string or nesting over
+ * JOSE_DEPTH_MAX. The caller bounds its size. NULL: it is not; *why is static text. */
+json_t *jose_json(struct merlon_str text, const char **why);
+
 /* ---- keys ---- */
 struct jwks;
 /* A JWK set. Keys that cannot verify anything here (another kty or crv, use other than sig, key_ops
@@ -52,7 +57,8 @@ struct jwks;
  * left out and counted; damage of the set itself (not JSON, duplicate members, over JWKS_MAX or
  * JWKS_KEYS_MAX) gives NULL and *why (static text). A private key's public part is used. */
 struct jwks *jwks_parse(struct merlon_str json, unsigned *left_out, const char **why);
-/* The one key of HS*: at least 32 bytes. NULL: too short. */
+/* The one key of HS*: at least 32 bytes. NULL: too short. It has no kid, so that a token's kid
+ * chooses nothing here. */
 struct jwks *jwks_secret(struct merlon_str secret);
 void jwks_free(struct jwks *k); /* wipes; NULL is fine */
 unsigned jwks_count(const struct jwks *k);
@@ -70,7 +76,7 @@ struct jwt {
 };
 enum jwt_parsed {
 	JWT_OK,
-	JWT_NOT_ONE, /* not JWT-shaped: not three parts of base64url with a JSON object first */
+	JWT_NOT_ONE, /* nothing like a JWT: no dots, or what stands before the first is not JSON */
 	JWT_BAD      /* a JWT that is refused whatever the keys: *why */
 };
 /* Reads and checks the form: everything of the header, and that the claims are a JSON object
@@ -84,7 +90,9 @@ enum jwks_found {
 	JWKS_NO_KEY, /* no key of that kid (or, without a kid, none of that kind) */
 	JWKS_BAD /* the algorithm is not allowed or not the key's, or the signature does not hold */
 };
-/* algs: JOSE_BIT()s that the configuration allows. Without a kid every key that fits is tried. */
+#define JWKS_TRIES_MAX 16 /* keys tried for one token, so that its price has a bound */
+/* algs: JOSE_BIT()s that the configuration allows. Without a kid every key that fits is tried, with
+ * one each key of that kid. */
 enum jwks_found jwks_verify(const struct jwks *k, const struct jwt *t, uint32_t algs,
                             const char **why);
 
@@ -100,13 +108,15 @@ struct jwt_rules {
 };
 enum jwt_holds { JWT_HOLDS, JWT_REFUSED, JWT_EXPIRED };
 /* The claims of a verified token at `now` (seconds since 1970). EXPIRED only where nothing else is
- * wrong with it. *expires: exp. *why is static text, fit for a client. */
+ * wrong with it. *expires, if it holds: exp, or iat + max_age where that is sooner (skew comes on
+ * top). *why is static text, fit for a client. */
 enum jwt_holds jwt_check(const struct jwt *t, const struct jwt_rules *r, int64_t now,
                          int64_t *expires, const char **why);
 /* Whether the token names this issuer: decides whose it is before anything is verified. */
 bool jwt_is_from(const struct jwt *t, struct merlon_str issuer);
+#define JWT_PATH_MAX 256
 /* "realm_access.roles": the member at that path; a name that holds dots is found whole first.
- * NULL: not there. Borrowed. */
+ * NULL: not there, or a path over JWT_PATH_MAX bytes. Borrowed. */
 const json_t *jwt_claim(const struct jwt *t, struct merlon_str path);
 
 #endif
