@@ -23,8 +23,8 @@
  *
  * ABI log
  *  1.0  first version
- *  1.1  http_call, stream_open, stream_send and what they take; stream_call, stream_state;
- *       MERLON_OPT_UPSTREAM, MERLON_OPT_URL, MERLON_E_TIMEOUT
+ *  1.1  http_call, stream_open, stream_send and what they take; stream_call, stream_state,
+ *       stream_ready; MERLON_OPT_UPSTREAM, MERLON_OPT_URL, MERLON_E_TIMEOUT
  */
 #ifndef MERLON_MODULE_H
 #define MERLON_MODULE_H
@@ -364,6 +364,10 @@ struct merlon_stream_ops {
 	 * that says so, and returns its length. NULL: nothing is said. */
 	uint64_t (*lost)(struct merlon_str note, uint64_t count, int64_t time_us, char *buf,
 	                 uint64_t cap);
+	/* 1: before each message but on a datagram socket goes its length, in decimal, and a space
+	 * (octet counting, RFC 6587): which kind a unix socket is shows when it is connected. */
+	uint32_t octet_counting;
+	uint32_t reserved;
 };
 #define MERLON_STREAM_DOWN 0 /* not connected; it will be tried again */
 #define MERLON_STREAM_CONNECTING                                                                   \
@@ -576,6 +580,9 @@ struct merlon_host {
 	                       merlon_stream_fn done, void *arg, merlon_op **op);
 	/* MERLON_STREAM_* of this worker's connection. */
 	int32_t (*stream_state)(merlon_stream *stream, merlon_worker *w);
+	/* 0: stream_send() would take a message of `room` bytes now. MERLON_E_FULL: it would not.
+	 */
+	int32_t (*stream_ready)(merlon_stream *stream, merlon_tx *tx, uint64_t room);
 };
 
 /* Whether this host offers fn. */
