@@ -433,4 +433,5 @@ const struct merlon_host fake_host = {
     .stream_send = fakenet_stream_send,
     .stream_call = fakenet_stream_call,
     .stream_state = fakenet_stream_state,
+    .stream_ready = fakenet_stream_ready,
 };

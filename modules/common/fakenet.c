@@ -292,6 +292,13 @@ int32_t fakenet_stream_state(merlon_stream *s, merlon_worker *w)
 	return s->state;
 }
 
+int32_t fakenet_stream_ready(merlon_stream *s, merlon_tx *tx, uint64_t room)
+{
+	(void)tx;
+	(void)room;
+	return s->answer;
+}
+
 void fake_stream_done(struct fake_op *op, int32_t error, const void *msg)
 {
 	op->over = 1;

@@ -74,7 +74,7 @@ void fake_http_fail(struct fake_op *op, int32_t error, const char *detail);
 struct merlon_stream {
 	struct merlon_stream_ops ops; /* texts are copies */
 	int32_t state;                /* MERLON_STREAM_*; UP when it is opened */
-	int32_t answer;               /* what send and call answer when it is not 0 */
+	int32_t answer;               /* what send, call and ready answer when it is not 0 */
 	void *dec;                    /* of fake_stream_reply() */
 	struct merlon_str sent[FAKE_SENT];
 	unsigned nsent;
@@ -125,5 +125,6 @@ int32_t fakenet_stream_call(merlon_stream *stream, merlon_ctx *ctx, merlon_worke
                             struct merlon_str bytes, uint32_t timeout_ms, merlon_stream_fn done,
                             void *arg, merlon_op **op);
 int32_t fakenet_stream_state(merlon_stream *stream, merlon_worker *w);
+int32_t fakenet_stream_ready(merlon_stream *stream, merlon_tx *tx, uint64_t room);
 
 #endif
