@@ -61,7 +61,7 @@ static void see_hangup(struct stream *s)
 {
 	if (s->hangup)
 		return;
-	s->hangup = true;
+	s->hangup = s->to_end = true;
 	s->pending |= STREAM_HANGUP;
 }
 
@@ -156,7 +156,7 @@ static void in_fill(struct stream *s, size_t *budget)
 		got += (size_t)r;
 		if ((size_t)r == room)
 			break;
-		if (!s->hangup) {
+		if (!s->to_end) {
 			s->readable = false;
 			s->unsure = true;
 			loop_timer_in(s->loop, &s->check, CHECK_AFTER);
@@ -187,9 +187,10 @@ static void try_shutdown(struct stream *s)
 {
 	if (!s->shut || s->shut_done || s->out.bytes > 0 || s->connecting || s->broken)
 		return;
-	s->shut_done = true;
 	/* ENOTCONN: a reset came first and is told of on its own. */
-	(void)s->ops->shutdown(s);
+	s->shut_done = s->ops->shutdown(s) != -EAGAIN;
+	if (!s->shut_done)
+		s->writable = false;
 }
 
 static int out_write(struct stream *s)
@@ -216,7 +217,7 @@ static int out_write(struct stream *s)
 		chain_drain(&s->out, (size_t)r);
 		s->written += (size_t)r;
 		s->unsure = false;
-		if ((size_t)r < asked)
+		if ((size_t)r < asked && s->ops == &stream_plain)
 			s->writable = false;
 	}
 	try_shutdown(s);
@@ -289,17 +290,41 @@ static void turn_task(void *arg)
 	stream_turn(arg);
 }
 
-static void connect_ready(struct stream *s)
+static void connect_failed(struct stream *s, int err)
 {
-	int err = socket_error(s->fd);
+	s->connecting = s->attend = false;
+	s->eof = true;
+	see_error(s, err);
+}
 
-	s->connecting = false;
-	if (err) {
-		s->eof = true;
-		see_error(s, err);
-		return;
+/* The bits that count: none while there is no connection that could carry bytes. */
+static unsigned connect_ready(struct stream *s)
+{
+	int r = s->dialing ? -socket_error(s->fd) : 0;
+
+	if (r == 0) {
+		s->dialing = false;
+		r = s->ops->handshake ? s->ops->handshake(s) : 0;
 	}
+	if (r == -EAGAIN)
+		return 0;
+	if (r < 0) {
+		connect_failed(s, -r);
+		return 0;
+	}
+	s->connecting = s->attend = false;
 	s->pending |= STREAM_CONNECTED;
+	return s->ops->handshake ? LOOP_READ | LOOP_WRITE : LOOP_WRITE;
+}
+
+static unsigned attend(struct stream *s, unsigned ready)
+{
+	unsigned more;
+
+	if (!s->connecting)
+		return s->ops->ready(s, ready);
+	more = connect_ready(s);
+	return s->connecting || s->broken ? 0 : ready | more;
 }
 
 /* True: the event may stand for a reset that no read will find. After the peer's close each event
@@ -319,10 +344,8 @@ static void stream_ready(void *arg, unsigned ready)
 
 	/* Bits set from here on are told by the turn below, without the task. */
 	s->busy = true;
-	if (s->connecting) {
-		connect_ready(s);
-		ready |= LOOP_WRITE;
-	}
+	if (s->attend)
+		ready = attend(s, ready);
 	if (ready & LOOP_READ)
 		s->readable = true;
 	if (ready & LOOP_CLOSED) {
@@ -371,8 +394,9 @@ struct stream *stream_new(struct loop *l, int fd, struct block_pool *pool, strea
 	return s;
 }
 
-struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, socklen_t len,
-                              struct block_pool *pool, stream_fn *fn, void *owner, int *err)
+struct stream *stream_dial(struct loop *l, const struct sockaddr *addr, socklen_t len,
+                           struct block_pool *pool, const struct stream_ops *ops, struct tls *tls,
+                           stream_fn *fn, void *owner, int *err)
 {
 	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct stream *s;
@@ -382,19 +406,29 @@ struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, sockl
 		return NULL;
 	}
 	s = make(l, fd, pool, fn, owner);
+	s->ops = ops;
+	s->tls = tls;
 	if (connect(fd, addr, len) == 0) {
-		set_pending(s, STREAM_CONNECTED);
+		if (!ops->handshake)
+			set_pending(s, STREAM_CONNECTED);
+		s->connecting = s->attend = ops->handshake != NULL;
 	} else if (errno == EINPROGRESS || errno == EINTR) {
-		s->connecting = true;
-		s->writable = false;
+		s->connecting = s->dialing = s->attend = true;
 	} else {
 		/* No event will tell of it: a socket without a connection is not watched. */
 		s->eof = true;
 		see_error(s, errno);
 		return s;
 	}
+	s->writable = !s->connecting;
 	s->io = loop_io_new(l, fd, stream_ready, s);
 	return s;
+}
+
+struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, socklen_t len,
+                              struct block_pool *pool, stream_fn *fn, void *owner, int *err)
+{
+	return stream_dial(l, addr, len, pool, &stream_plain, NULL, fn, owner, err);
 }
 
 static void destroy(void *arg)
@@ -412,6 +446,8 @@ struct stream *stream_close(struct stream *s)
 	s->closed = true;
 	loop_io_free(s->io);
 	loop_timer_drop(s->loop, &s->check);
+	if (s->ops->free)
+		s->ops->free(s);
 	close(s->fd);
 	s->fd = -1;
 	in_drop(s);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * One duplex byte stream over a connected socket: plain now, TLS later as another table of
- * operations. Reads go into refcounted blocks; writes are queued slices. Lives and dies on one
- * loop.
+ * One duplex byte stream over a connected socket, plain or TLS (net/tls.h). Reads go into
+ * refcounted blocks; writes are queued slices. Lives and dies on one loop.
  *
  * Reading. The stream reads when the socket is readable, at most 64 KiB a turn, and tells its owner
  * with STREAM_IN. What was not consumed stays; stream_in() shows it as one contiguous piece.

@@ -11,12 +11,21 @@
 
 #include <sys/types.h>
 
-/* Answer bytes or -errno; read answers 0 at the end. */
+/* Answer bytes or -errno; read answers 0 at the end. Shutdown may answer -EAGAIN: once more when
+ * the socket is writable. */
 struct stream_ops {
 	ssize_t (*read)(struct stream *s, void *p, size_t n);
 	ssize_t (*write)(struct stream *s, const struct iovec *iov, int n);
 	int (*shutdown)(struct stream *s);
+	/* Of layers over the socket; NULL: there is none. A short read or write then says nothing
+	 * about the socket. */
+	/* 0: it is over; -EAGAIN: goes on with the next event; another -errno */
+	int (*handshake)(struct stream *s);
+	/* Readiness may mean the other direction, too: the bits that it stands for. */
+	unsigned (*ready)(struct stream *s, unsigned ready);
+	void (*free)(struct stream *s);
 };
+struct tls;
 
 struct stream {
 	const struct stream_ops *ops;
@@ -31,6 +40,7 @@ struct stream {
 	uint32_t pos;   /* unread bytes are in->data[pos .. in->used) */
 	size_t reserve; /* what the owner wants contiguous, 0: BLOCK_SIZE */
 	struct chain out;
+	struct tls *tls; /* NULL: plain */
 	uint64_t written;
 	uint64_t read_total;
 	unsigned pending; /* STREAM_* to be told */
@@ -42,8 +52,11 @@ struct stream {
 	bool eof;      /* read to the end */
 	bool broken;   /* writing is over, err is set */
 	bool paused;
-	bool connecting;
-	bool busy; /* within stream_turn() */
+	bool connecting; /* no bytes yet: the socket connects, or the layer over it shakes hands */
+	bool dialing;    /* the former */
+	bool attend;     /* events need a look before they count */
+	bool to_end;     /* a short read does not mean that the socket is empty */
+	bool busy;       /* within stream_turn() */
 	bool closed;
 	bool blocked;  /* a flush left bytes behind: STREAM_OUT is due when they are gone */
 	bool was_high; /* over STREAM_LOW since: STREAM_OUT is due at STREAM_LOW */
@@ -53,5 +66,11 @@ struct stream {
 };
 
 extern const struct stream_ops stream_plain;
+extern const struct stream_ops stream_over_tls;
+
+/* As stream_connect(); ops may have a handshake, whose state `tls` is now the stream's. */
+struct stream *stream_dial(struct loop *l, const struct sockaddr *addr, socklen_t len,
+                           struct block_pool *pool, const struct stream_ops *ops, struct tls *tls,
+                           stream_fn *fn, void *owner, int *err);
 
 #endif

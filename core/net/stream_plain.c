@@ -35,4 +35,8 @@ static int plain_shutdown(struct stream *s)
 	return shutdown(s->fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
-const struct stream_ops stream_plain = {plain_read, plain_write, plain_shutdown};
+const struct stream_ops stream_plain = {
+    .read = plain_read,
+    .write = plain_write,
+    .shutdown = plain_shutdown,
+};

@@ -31,7 +31,8 @@ struct tls_server_conf {
 	struct str crl;       /* empty: none */
 	enum tls_client_auth client_auth;
 	int min_version;
-	struct str name; /* the listener's: sessions of one are not resumed at another */
+	struct str name;   /* the listener's: sessions of one are not resumed at another */
+	unsigned *pair_at; /* set to the pair whose files an error is about; may be NULL */
 };
 struct tls_client_conf {
 	struct str ca;          /* empty: the system's */
@@ -48,6 +49,8 @@ struct tls_ctx *tls_server_new(const struct tls_server_conf *c, tls_error_fn *er
 struct tls_ctx *tls_client_new(const struct tls_client_conf *c, tls_error_fn *error, void *arg);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *ctx); /* any thread */
 void tls_ctx_unref(struct tls_ctx *ctx);          /* any thread; NULL is fine */
+/* Made of the same settings and the same bytes of the same files: one may stand for the other. */
+bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b); /* NULL is fine */
 
 /* Server side of a fresh stream_new(): bytes and STREAM_IN are those within TLS; STREAM_CONNECTED
  * tells of the finished handshake. The caller keeps the deadline. */
@@ -66,10 +69,14 @@ struct stream *stream_connect_tls(struct loop *l, const struct sockaddr *addr, s
                                   struct block_pool *pool, struct tls_ctx *ctx, struct str name,
                                   struct tls_session **session, stream_fn *fn, void *owner,
                                   int *err);
-/* Why the handshake failed, as text without secrets; empty: it did not, or the stream is plain. */
+/* Why the handshake, or TLS after it, failed, as text without secrets; empty: it did not, or the
+ * stream is plain. Lives as long as the stream. */
 struct str stream_tls_error(const struct stream *s);
+/* Before stream_close() of a connection whose answers are whole: says the end in TLS, too. Never
+ * where something was cut off, which the peer must be able to tell. Plain: nothing. */
+void stream_tls_bye(struct stream *s);
 
-/* What is known of a TLS connection once its handshake is over. Lives as long as the stream. */
+/* What is known of a TLS connection once its handshake is over. */
 enum tls_verify {
 	TLS_VERIFY_NONE, /* no certificate was shown */
 	TLS_VERIFY_OK,
@@ -95,7 +102,11 @@ struct tls_peer {
 	int64_t not_before; /* seconds since 1970 */
 	int64_t not_after;
 };
-const struct tls_peer *stream_tls(const struct stream *s); /* NULL: plain, or not yet */
+/* NULL: plain, or not yet. Lives as long as the stream, or as a reference; one thread. Client
+ * sides know no certificate. */
+const struct tls_peer *stream_tls(const struct stream *s);
+const struct tls_peer *tls_peer_ref(const struct tls_peer *p);
+void tls_peer_unref(const struct tls_peer *p); /* NULL is fine */
 /* The peer's certificate once more: its dates by now_s, and where `ctx` is another one than the
  * connection began with, chain and CRL by that one (once for each new context). */
 enum tls_verify stream_tls_verify(struct stream *s, struct tls_ctx *ctx, int64_t now_s);
