@@ -41,9 +41,9 @@ const struct merlon_option limits_override[] = {{"key", MERLON_OPT_STR, MERLON_O
 const struct merlon_option limits_penalty[] = {
     {"after", MERLON_OPT_RATE, MERLON_OPT_REQUIRED, NULL, NULL, NULL,
      "How many refusals in which time begin a block, as \"5/1m\"."},
-    {"block", MERLON_OPT_DURATION, 0, "30s", "1ms..", NULL,
+    {"block", MERLON_OPT_DURATION, 0, "30s", "1ms..30d", NULL,
      "Length of the first block; each following lasts twice as long as the one before."},
-    {"max", MERLON_OPT_DURATION, 0, "1h", "1ms..", NULL,
+    {"max", MERLON_OPT_DURATION, 0, "1h", "1ms..30d", NULL,
      "Most that a block lasts; and how long a key must be quiet before blocks begin small again."},
     {NULL, 0, 0, NULL, NULL, NULL, NULL}};
 
