@@ -193,6 +193,8 @@ int32_t ratelimit_begin(const struct ratelimit *rl, merlon_tx *tx, struct rateli
 	struct merlon_str tier = TXT("");
 	struct subject s;
 
+	if (a->told)
+		return ratelimit_answer(rl, tx, a);
 	*a = (struct ratelimit_ask){.line = rl, .verdict.tightest = -1};
 	find_subject(rl, tx, &s);
 	text_attr(rl, tx, TXT("id.tier"), &tier);
@@ -230,7 +232,7 @@ uint32_t ratelimit_due(struct ratelimit_ask *a, const struct merlon_summary *s)
 	uint32_t due =
 	    (a->held ? RATELIMIT_RELEASE : 0) | (a->pending && denied ? RATELIMIT_CHARGE : 0);
 
-	a->held = a->pending = 0;
+	a->held = a->pending = a->told = 0;
 	return due;
 }
 

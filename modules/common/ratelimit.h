@@ -96,6 +96,7 @@ struct ratelimit_ask {
 	const struct ratelimit *line;
 	uint32_t held;    /* 1: counted in flight, to be given back */
 	uint32_t pending; /* 1: counted at its end, if it is refused */
+	uint32_t told;    /* 1: the verdict stands until settle, be the line entered once more */
 };
 
 /* What a zone keeps for a key. The penalty is there only where the line has one. */
@@ -113,13 +114,14 @@ int ratelimit_open(struct ratelimit *rl, const merlon_cfg *cfg);
 void ratelimit_free(struct ratelimit *rl);
 
 /* Fills in who asks, what holds for it, and the monotonic time. 0: to be counted; else the code to
- * answer: IGNORE, no limit is set for this key; ERROR. */
+ * answer: IGNORE, no limit is set for this key; ERROR; or that of the verdict, where a stack that
+ * is included twice asks the line again: a request counts once. */
 int32_t ratelimit_begin(const struct ratelimit *rl, merlon_tx *tx, struct ratelimit_ask *a);
 /* Counts in the zone and fills in the verdict, held and pending. 0; or UNAVAIL, told to the client:
  * there is no room. */
 int32_t ratelimit_count(const struct ratelimit *rl, merlon_tx *tx, struct ratelimit_ask *a);
 /* Tells the client, and gives the code of the verdict: OK or LIMITED. */
-int32_t ratelimit_answer(const struct ratelimit *rl, merlon_tx *tx, const struct ratelimit_ask *a);
+int32_t ratelimit_answer(const struct ratelimit *rl, merlon_tx *tx, struct ratelimit_ask *a);
 
 #define RATELIMIT_RELEASE 1u /* one less in flight */
 #define RATELIMIT_CHARGE 2u  /* count = "denied": the windows are charged now */

@@ -67,12 +67,13 @@ static void tell(const struct ratelimit *rl, merlon_tx *tx, const struct ratelim
 	set_header(rl, tx, "x-ratelimit-reset-requests", put_seconds(buf, v->reset));
 }
 
-int32_t ratelimit_answer(const struct ratelimit *rl, merlon_tx *tx, const struct ratelimit_ask *a)
+int32_t ratelimit_answer(const struct ratelimit *rl, merlon_tx *tx, struct ratelimit_ask *a)
 {
 	const struct ratelimit_verdict *v = &a->verdict;
 	uint64_t ms = v->wait / 1000000 + (v->wait % 1000000 != 0);
 	struct merlon_fail f = {.size = sizeof(f), .text = TXT("rate limit exceeded")};
 
+	a->told = 1;
 	/* How many more refusals an address may collect is nothing that its requests are limited
 	 * to, nor for it to know. */
 	if (!rl->denied || v->why != RATELIMIT_PASS)

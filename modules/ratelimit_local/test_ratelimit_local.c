@@ -159,6 +159,25 @@ static void settling_twice_or_early_gives_back_nothing(void)
 	m->destroy(inst);
 }
 
+/* A stack that is included twice asks its lines twice. */
+static void a_request_counts_once(void)
+{
+	open_new("default = { requests = \"2/1m\"; concurrency = 1; };");
+	for (int i = 0; i < 3; i++) {
+		merlon_tx *tx = tx_of("a", NULL, NULL);
+		int32_t code = i < 2 ? MERLON_OK : MERLON_LIMITED;
+		CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_RATELIMIT), code);
+		CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_RATELIMIT), code);
+		finish(tx);
+	}
+	fake_zone.full = 1;
+	merlon_tx *tx = tx_of("b", NULL, NULL);
+	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_RATELIMIT), MERLON_UNAVAIL);
+	CU_ASSERT_EQUAL(m->check(inst, NULL, tx, MERLON_RATELIMIT), MERLON_UNAVAIL);
+	finish(tx);
+	m->destroy(inst);
+}
+
 static void random_use_never_exceeds_concurrency(void)
 {
 	merlon_tx *under_way[16] = {NULL};
@@ -311,7 +330,7 @@ UNIT_MAIN("ratelimit_local", UNIT(a_limit_is_kept), UNIT(the_client_is_told),
           UNIT(fields_merge_override_before_tier_before_default),
           UNIT(tiers_with_other_windows_are_counted_apart),
           UNIT(without_a_limit_it_is_not_its_business), UNIT(concurrency_is_given_back),
-          UNIT(settling_twice_or_early_gives_back_nothing),
+          UNIT(settling_twice_or_early_gives_back_nothing), UNIT(a_request_counts_once),
           UNIT(random_use_never_exceeds_concurrency), UNIT(keys_fall_back_to_the_address),
           UNIT(in_auth_the_address_counts), UNIT(the_first_present_key_counts),
           UNIT(the_tighter_line_is_told),
