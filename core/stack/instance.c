@@ -129,6 +129,7 @@ int instance_worker_start(struct merlon_ctx *ctx, struct merlon_worker *w)
 	int32_t r = 0;
 
 	facts_thread_start(w->loop);
+	streams_worker_start(ctx, w);
 	if (ctx->m->worker_start) {
 		struct crumb before = hook_enter_crumb(ctx, "worker_start");
 
@@ -137,6 +138,7 @@ int instance_worker_start(struct merlon_ctx *ctx, struct merlon_worker *w)
 	}
 	if (r != 0) {
 		ledger_instance_cancel(ctx, w);
+		streams_worker_stop(ctx, w);
 		ctx->w[w->index] = NULL;
 		facts_thread_stop();
 		return -1;
@@ -159,6 +161,7 @@ void instance_worker_stop(struct merlon_ctx *ctx, struct merlon_worker *w)
 		 * just freed. */
 		ledger_instance_cancel(ctx, w);
 	}
+	streams_worker_stop(ctx, w);
 	ctx->w[w->index] = NULL;
 	ctx->started[w->index] = false;
 	facts_thread_stop();

@@ -13,6 +13,7 @@
 #include "stack/ledger.h"
 #include "stack/module.h"
 #include "stack/options.h"
+#include "stack/streams.h"
 
 struct merlon_ctx {
 	struct build *build;
@@ -37,6 +38,7 @@ struct merlon_ctx {
 	struct conf_diag *diag;        /* while create runs */
 	struct arena *arena;           /* of the generation */
 	struct list shared;            /* shared objects and zones it holds, put back at destroy */
+	struct stream_holds streams;   /* likewise */
 	struct merlon_metric *metrics; /* METRICS_MAX once the first is defined */
 	unsigned nmetrics;
 };

@@ -10,6 +10,7 @@
 #include "http/headers.h"
 #include "stack/shared.h"
 #include "stack/sink.h"
+#include "stack/streams.h"
 #include "stack/zone.h"
 #include "tx/record.h"
 #include "tx/reply.h"
@@ -319,4 +320,9 @@ const struct merlon_host host_table = {
     .digest_want = host_digest_want,
     .record_get = host_record_get,
     .record_decision = host_record_decision,
+    .stream_open = host_stream_open,
+    .stream_send = host_stream_send,
+    .stream_call = host_stream_call,
+    .stream_state = host_stream_state,
+    .stream_ready = host_stream_ready,
 };

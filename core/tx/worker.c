@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "stack/streams.h"
 #include "tx/conn.h"
 
 #include <sys/random.h>
@@ -41,6 +42,7 @@ void worker_init(struct worker *w, unsigned index, struct offload *offload,
 
 void worker_deinit(struct worker *w)
 {
+	streams_worker_finish(&w->base);
 	pools_deinit(&w->pools);
 	resolver_free(w->resolver);
 	ledger_worker_deinit(&w->base);
