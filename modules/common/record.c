@@ -6,9 +6,10 @@
  */
 #include "common/record.h"
 
-#define TEXT_MOST 3072                       /* bytes of one text, escapes counted */
-#define TEXT_LEAST 256                       /* the same where the record would not fit otherwise */
-#define DECISION_MOST (3 * TEXT_LEAST + 512) /* bytes that one decision may need at most */
+#define TEXT_MOST 3072 /* bytes of one text, escapes counted */
+#define TEXT_LESS 256  /* the same where the record would not fit otherwise */
+#define TEXT_LEAST 96  /* the same in a small room; a digest is whole in it */
+#define DECISION_MOST(text) (3 * (text) + 512) /* bytes that one decision may need at most */
 
 struct out {
 	char *p;
@@ -271,7 +272,7 @@ static void put_decisions(struct out *o, const struct merlon_host *h, merlon_tx 
 	PUT(o, ",\"decisions\":[");
 	for (uint32_t i = 0; h->record_decision(tx, i, &d) == 0; i++) {
 		/* Cut short only where every text is already: then what is told is still whole. */
-		if (o->text == TEXT_LEAST && o->cap - o->n < DECISION_MOST)
+		if (o->text < TEXT_MOST && o->cap - o->n < DECISION_MOST(o->text))
 			break;
 		if (i > 0)
 			PUT(o, ",");
@@ -302,14 +303,23 @@ static void render(struct out *o, const struct merlon_host *h, merlon_ctx *ctx, 
 struct merlon_str record_render(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
                                 struct merlon_str event, char buf[RECORD_ROOM])
 {
-	struct out o = {buf, 0, RECORD_ROOM, TEXT_MOST, false};
+	bool cut;
 
-	render(&o, h, ctx, tx, event);
-	if (o.full) {
-		o = (struct out){buf, 0, RECORD_ROOM, TEXT_LEAST, false};
+	return record_render_within(h, ctx, tx, event, buf, RECORD_ROOM, &cut);
+}
+
+struct merlon_str record_render_within(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
+                                       struct merlon_str event, char *buf, uint64_t cap, bool *cut)
+{
+	static const uint64_t texts[] = {TEXT_MOST, TEXT_LESS, TEXT_LEAST};
+	struct out o = {.full = true};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && o.full; i++) {
+		*cut = i > 0;
+		o = (struct out){buf, 0, cap, texts[i], false};
 		render(&o, h, ctx, tx, event);
 	}
-	return (struct merlon_str){buf, o.n};
+	return (struct merlon_str){buf, o.full ? 0 : o.n};
 }
 
 struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct merlon_str reason,

@@ -18,6 +18,9 @@
  * brace. */
 struct merlon_str record_render(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
                                 struct merlon_str event, char buf[RECORD_ROOM]);
+/* The same in at most cap bytes; *cut: texts had to be shorter for that. len 0: not even so. */
+struct merlon_str record_render_within(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
+                                       struct merlon_str event, char *buf, uint64_t cap, bool *cut);
 /* The same for what is no request: all null but these. cap: room of buf; len 0: it does not fit. */
 struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct merlon_str reason,
                                 char *buf, uint64_t cap);
