@@ -337,10 +337,37 @@ static void check_routes(const struct conf *c, struct conf_diag *d)
 	}
 }
 
+/* Modules name upstreams too, by name or by a URL. Which of their options do so, only they know. */
+static bool is_said(const struct conf_node *n, struct str name)
+{
+	bool url = str_starts(name, STR("http://")) || str_starts(name, STR("https://"));
+	if (n->type == CONF_STRING)
+		return str_eq(n->u.s, name) || (url && str_starts(n->u.s, name));
+	for (const struct conf_node *c = n->child; c; c = c->next) {
+		if (is_said(c, name))
+			return true;
+	}
+	return false;
+}
+
+static bool is_option(const struct conf *c, struct str name)
+{
+	for (unsigned i = 0; i < c->nstacks; i++) {
+		for (int g = 0; g < G_COUNT; g++) {
+			for (unsigned k = 0; k < c->stacks[i].group[g].nlines; k++) {
+				const struct conf_line *l = &c->stacks[i].group[g].lines[k];
+				if (l->options && is_said(l->options, name))
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
 static void check_unused(const struct conf *c, struct conf_diag *d)
 {
 	for (unsigned i = 0; i < c->nupstreams; i++) {
-		bool used = false;
+		bool used = is_option(c, c->upstreams[i].name);
 		for (unsigned k = 0; k < c->nroutes; k++)
 			used |= str_eq(c->routes[k].upstream, c->upstreams[i].name);
 		if (!used && c->upstreams[i].name.n > 0)

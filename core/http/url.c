@@ -327,3 +327,70 @@ bool url_hostport(struct str s, struct str *host, uint16_t *port)
 	*port = given;
 	return true;
 }
+
+/* ---- origins ---- */
+static const char *origin_path_fault(struct str path)
+{
+	bool rewrite;
+
+	if (path.n == 0)
+		return NULL;
+	if (memchr(path.p, '?', path.n))
+		return "must not hold a query";
+	if (memchr(path.p, '#', path.n))
+		return "must not hold a fragment";
+	return path_fault(path, &rewrite) || rewrite ? "has a path that is not canonical" : NULL;
+}
+
+static const char *origin_authority_fault(struct str authority, struct str *host, uint16_t *port)
+{
+	if (memchr(authority.p, '@', authority.n))
+		return "must not hold a user or password";
+	if (authority.n == 0 || !split_host(authority, host, port) || str_find(*host, '%') >= 0)
+		return "has no valid host";
+	return NULL;
+}
+
+int url_origin(struct str url, struct arena *a, struct url_origin *out, const char **why)
+{
+	struct url u = {0};
+	struct str rest = url;
+	struct str host = STR_NONE;
+	const char *fault = NULL;
+	uint16_t port;
+
+	*out = (struct url_origin){0};
+	*why = NULL;
+	if (!starts_folded(url, STR("http://")) && !starts_folded(url, STR("https://")))
+		return refuse(why, "must begin with https:// (or http://)");
+	/* It says what is wrong with an authority in the words of a request. */
+	(void)take_authority(&rest, &u);
+	out->https = starts_folded(url, STR("https://"));
+	port = out->https ? 443 : 80;
+	fault = origin_authority_fault(u.authority, &host, &port);
+	if (!fault)
+		fault = origin_path_fault(rest);
+	if (fault)
+		return refuse(why, fault);
+	out->host = url_host_name(u.authority, a);
+	out->server = arena_printf(a, "%.*s:%u", STR_FMT(out->host), port);
+	out->authority = port == (out->https ? 443 : 80) ? out->host : out->server;
+	out->text =
+	    arena_printf(a, "%s://%.*s", out->https ? "https" : "http", STR_FMT(out->authority));
+	out->path = rest;
+	return 0;
+}
+
+bool url_host_is_loopback(struct str host)
+{
+	char text[IPV6_TEXT_MAX + 1];
+	struct in_addr v4;
+
+	if (str_ieq(host, STR("localhost")) || str_eq(host, STR("[::1]")))
+		return true;
+	if (host.n > IPV6_TEXT_MAX)
+		return false;
+	memcpy(text, host.p, host.n);
+	text[host.n] = '\0';
+	return inet_pton(AF_INET, text, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
+}

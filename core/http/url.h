@@ -35,4 +35,20 @@ bool url_has_encoded_slash(struct str path);
  * brackets; of "unix:/path" the host is "/path" and the port 0. */
 bool url_hostport(struct str s, struct str *host, uint16_t *port);
 
+/* An absolute URL of a service, as an operator writes it: http or https, a host, no user, no query,
+ * no fragment. */
+struct url_origin {
+	bool https;
+	struct str text;      /* "https://host[:port]": lower case, without the scheme's own port */
+	struct str authority; /* text behind "://" */
+	struct str host;      /* of IPv6 with brackets */
+	struct str server;    /* "host:port" */
+	struct str path;      /* what follows the origin; may be empty */
+};
+/* 0, or a positive value and *why (static phrase). */
+int url_origin(struct str url, struct arena *a, struct url_origin *out,
+               const char **why) MUST_CHECK;
+/* Whether the host of an origin is this machine whatever a name server says. */
+bool url_host_is_loopback(struct str host);
+
 #endif

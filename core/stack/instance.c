@@ -112,6 +112,7 @@ struct merlon_ctx *instance_new(struct build *b, const struct conf_line *line, s
 	cfg = options_check(ctx->m, line->options, line->node, &own, d);
 	if (cfg) {
 		set_hash(ctx, cfg);
+		ctx->upstreams = options_upstreams(cfg, a, &ctx->nupstreams);
 		ok = call_create(ctx, cfg);
 	}
 	ctx->diag = NULL;

@@ -40,6 +40,9 @@ struct merlon_ctx {
 	struct list shared;            /* shared objects and zones it holds, put back at destroy */
 	struct stream_holds streams;   /* likewise */
 	struct merlon_metric *metrics; /* METRICS_MAX once the first is defined */
+	struct opt_upstream *upstreams; /* what its options name; nothing else can be called */
+	unsigned nupstreams;
+	void *owner; /* the generation, core/tx; NULL until there is one */
 	unsigned nmetrics;
 };
 #define METRICS_MAX 32 /* an instance */

@@ -81,6 +81,7 @@ static const char *const type_names[] = {
     [MERLON_OPT_LIST] = "list",         [MERLON_OPT_PATH] = "path",
     [MERLON_OPT_FILE] = "file",         [MERLON_OPT_CONFFILE] = "configuration file",
     [MERLON_OPT_SECRET] = "secret",     [MERLON_OPT_ANY] = "value",
+    [MERLON_OPT_UPSTREAM] = "upstream", [MERLON_OPT_URL] = "URL",
 };
 
 /* Text of a module inside a macro's line or a line of its own: what mdoc would take for its own is

@@ -46,7 +46,7 @@ static const char *row_check(const struct merlon_option *o)
 {
 	if (!o->key || !o->key[0] || !o->help)
 		return "has an option without a name or a sentence about it";
-	if (o->type < MERLON_OPT_STR || o->type > MERLON_OPT_ANY ||
+	if (o->type < MERLON_OPT_STR || o->type > MERLON_OPT_URL ||
 	    (o->flags & ~MERLON_OPT_REQUIRED))
 		return "has an option of a type or flag that this merlond does not know";
 	if (o->type == MERLON_OPT_ENUM && !o->range)
@@ -313,6 +313,43 @@ merlon_cfg *options_check(const struct merlon_module *m, const struct conf_node 
 	check_part(c, &t, 1);
 	check_generic(c);
 	return d->errors == errors ? c : NULL;
+}
+
+/* ---- upstreams that they name ---- */
+static unsigned count_upstreams(const struct merlon_cfg *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->nvalues; i++) {
+		const struct opt_value *v = &c->values[i];
+
+		n += opt_names_upstream(v);
+		for (unsigned j = 0; j < v->nparts; j++)
+			n += count_upstreams(&v->parts[j]);
+	}
+	return n;
+}
+
+static void list_upstreams(const struct merlon_cfg *c, struct arena *a, struct opt_upstream *out,
+                           unsigned *n)
+{
+	for (unsigned i = 0; i < c->nvalues; i++) {
+		const struct opt_value *v = &c->values[i];
+
+		if (opt_names_upstream(v))
+			opt_upstream(v, a, &out[(*n)++]);
+		for (unsigned j = 0; j < v->nparts; j++)
+			list_upstreams(&v->parts[j], a, out, n);
+	}
+}
+
+struct opt_upstream *options_upstreams(const merlon_cfg *cfg, struct arena *a, unsigned *n)
+{
+	struct opt_upstream *out = arena_zalloc(a, (count_upstreams(cfg) + 1) * sizeof(*out));
+
+	*n = 0;
+	list_upstreams(cfg, a, out, n);
+	return out;
 }
 
 /* ---- what makes the options what they are ---- */

@@ -23,6 +23,16 @@ merlon_cfg *options_check(const struct merlon_module *m, const struct conf_node 
                           const struct conf_node *line, struct arena *a, struct conf_diag *d);
 /* Feeds what makes the options what they are into a digest: values, files' bytes, secrets. */
 void options_digest(const merlon_cfg *cfg, struct digest *dg);
+/* What its options of types upstream and url name: the upstream, or the URL's origin. Defaults too;
+ * texts are copied into `a`. */
+struct opt_upstream {
+	const struct conf_node *at;
+	struct str name;
+	struct str server; /* "host:port" of a URL; empty: the option names an upstream */
+	bool tls;
+	bool loopback;
+};
+struct opt_upstream *options_upstreams(const merlon_cfg *cfg, struct arena *a, unsigned *n);
 /* Host functions of the same names (see module.h). */
 int32_t host_cfg_get(const merlon_cfg *cfg, const char *key, struct merlon_val *out);
 int32_t host_cfg_rate(const merlon_cfg *cfg, const char *key, int64_t *count, int64_t *window_ns);

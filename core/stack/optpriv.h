@@ -55,6 +55,9 @@ void opt_warn(const struct merlon_cfg *c, const struct conf_node *at, const char
 void opt_parse(struct merlon_cfg *c, struct opt_value *v);
 /* The default as a node, or NULL (said in c->d: the module is wrong). */
 const struct conf_node *opt_default(struct merlon_cfg *c, const struct merlon_option *o);
+/* Whether a value names an upstream or a URL, and which. */
+bool opt_names_upstream(const struct opt_value *v);
+void opt_upstream(const struct opt_value *v, struct arena *a, struct opt_upstream *out);
 /* A raw part of the tree. */
 void opt_raw(struct merlon_cfg *out, const struct merlon_cfg *of, const struct conf_node *n);
 

@@ -12,6 +12,7 @@
 #include "base/perm.h"
 #include "conf/load.h"
 #include "conf/secret.h"
+#include "http/url.h"
 #include "stack/optpriv.h"
 
 #define WORDS_MAX 64
@@ -307,6 +308,38 @@ static void parse_secret(struct merlon_cfg *c, struct opt_value *v)
 	}
 }
 
+/* ---- upstreams and URLs ---- */
+static void parse_url(struct merlon_cfg *c, struct opt_value *v)
+{
+	struct url_origin o;
+	const char *why;
+
+	if (url_origin(v->node->u.s, c->a, &o, &why))
+		opt_error(c, v->node, v->o->key, "\"%.*s\" %s", STR_FMT(v->node->u.s), why);
+	else
+		set_str(v, MERLON_VAL_STR, v->node->u.s);
+}
+
+bool opt_names_upstream(const struct opt_value *v)
+{
+	return v->val.type == MERLON_VAL_STR &&
+	       (v->o->type == MERLON_OPT_UPSTREAM || v->o->type == MERLON_OPT_URL);
+}
+
+void opt_upstream(const struct opt_value *v, struct arena *a, struct opt_upstream *out)
+{
+	struct url_origin o;
+	const char *why;
+
+	*out = (struct opt_upstream){.at = v->node, .name = arena_str(a, v->node->u.s)};
+	if (v->o->type == MERLON_OPT_UPSTREAM || url_origin(out->name, a, &o, &why))
+		return;
+	out->name = o.text;
+	out->server = o.server;
+	out->tls = o.https;
+	out->loopback = url_host_is_loopback(o.host);
+}
+
 static void parse_text(struct merlon_cfg *c, struct opt_value *v)
 {
 	const struct conf_node *n = v->node;
@@ -318,8 +351,10 @@ static void parse_text(struct merlon_cfg *c, struct opt_value *v)
 		opt_error(c, n, v->o->key, "must not be empty");
 	else if (type == MERLON_OPT_STR && n->u.s.n == 0 && (v->o->flags & MERLON_OPT_REQUIRED))
 		opt_error(c, n, v->o->key, "must not be empty");
-	else if (type == MERLON_OPT_STR)
+	else if (type == MERLON_OPT_STR || type == MERLON_OPT_UPSTREAM)
 		set_str(v, MERLON_VAL_STR, n->u.s);
+	else if (type == MERLON_OPT_URL)
+		parse_url(c, v);
 	else if (type == MERLON_OPT_ENUM)
 		parse_enum(c, v);
 	else if (type == MERLON_OPT_PATH)

@@ -9,6 +9,7 @@
  */
 #include "stack/stack.h"
 
+#include "stack/bind.h"
 #include "stack/lint.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@
 
 struct compile {
 	struct stacks *s;
-	const struct conf *c;
+	struct conf *c;
 	const struct merlon_host *host;
 	struct conf_diag *d;
 	struct stat_family *verdicts;
@@ -193,7 +194,7 @@ static unsigned count_lines(const struct conf *c)
 	return n;
 }
 
-struct stacks *stacks_new(const struct conf *c, const struct merlon_host *host, bool probing,
+struct stacks *stacks_new(struct conf *c, const struct merlon_host *host, bool probing,
                           struct conf_diag *d)
 {
 	struct stacks *s = xcalloc(1, sizeof(*s));
@@ -214,10 +215,18 @@ struct stacks *stacks_new(const struct conf *c, const struct merlon_host *host, 
 	for (unsigned i = 0; i < s->n; i++)
 		for (unsigned g = 0; g < G_COUNT; g++)
 			compile_group(&k, &s->v[i], (enum conf_group)g);
+	for (unsigned i = 0; i < s->ninstances; i++)
+		bind_upstreams(c, s->instances[i], d);
 	lint(s, c, d);
 	for (unsigned i = 0; d->errors == before && i < s->n; i++)
 		collect_digests(&s->v[i], &s->v[i], d);
 	return d->errors == before ? s : stacks_free(s);
+}
+
+void stacks_own(struct stacks *s, void *owner)
+{
+	for (unsigned i = 0; i < s->ninstances; i++)
+		s->instances[i]->owner = owner;
 }
 
 const struct stack *stacks_find(const struct stacks *s, struct str name)

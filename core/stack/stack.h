@@ -57,8 +57,11 @@ int control_parse(struct str text, bool fail_open, enum conf_group g, const stru
                   struct str *why) MUST_CHECK;
 
 /* Loads modules, makes instances, compiles and lints. NULL: errors in d. Control thread. */
-struct stacks *stacks_new(const struct conf *c, const struct merlon_host *host, bool probing,
+/* Upstreams for the URLs that options name are added to c. */
+struct stacks *stacks_new(struct conf *c, const struct merlon_host *host, bool probing,
                           struct conf_diag *d);
+/* Says whose they are; before the first worker starts. */
+void stacks_own(struct stacks *s, void *owner);
 const struct stack *stacks_find(const struct stacks *s, struct str name);
 int stacks_worker_start(struct stacks *s, struct merlon_worker *w,
                         const char **module) MUST_CHECK; /* all or none */

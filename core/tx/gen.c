@@ -73,6 +73,7 @@ struct generation *gen_new(uint64_t id, struct conf *conf, struct stacks *stacks
 	g->released = released;
 	g->fallback = conf->fallback_stack.n ? stacks_find(stacks, conf->fallback_stack) : NULL;
 	g->nowhere.stack = g->fallback;
+	stacks_own(stacks, g);
 	gen_routes(g);
 	g->trusted = xcalloc(conf->ntrusted_proxies + 1, sizeof(*g->trusted));
 	for (unsigned i = 0; i < conf->ntrusted_proxies; i++)
@@ -108,13 +109,17 @@ void gen_control_unref(struct generation *g)
 int gen_attach(struct generation *g, struct worker *w, const char **module)
 {
 	struct gen_worker *gw = &g->w[w->base.index];
-	if (stacks_worker_start(g->stacks, &w->base, module))
-		return -1;
 	gw->gen = g;
 	gw->worker = w;
-	gw->refs = 1;
+	gw->holds = 1;
 	gw->upstreams = upstreams_new(&w->pools, g->conf);
 	atomic_fetch_add(&g->live, 1);
+	/* A module may begin a call while it starts. */
+	if (stacks_worker_start(g->stacks, &w->base, module)) {
+		gen_let_go(gw);
+		return -1;
+	}
+	gw->refs = 1;
 	return 0;
 }
 
@@ -141,9 +146,22 @@ void gen_unref(struct gen_worker *gw)
 {
 	if (--gw->refs > 0)
 		return;
+	stacks_worker_stop(gw->gen->stacks, &gw->worker->base);
+	gen_let_go(gw);
+}
+
+struct gen_worker *gen_hold(struct gen_worker *gw)
+{
+	gw->holds++;
+	return gw;
+}
+
+void gen_let_go(struct gen_worker *gw)
+{
+	if (--gw->holds > 0)
+		return;
 	struct generation *g = gw->gen;
 	gw->upstreams = upstreams_free(gw->upstreams, g->conf->nupstreams);
-	stacks_worker_stop(g->stacks, &gw->worker->base);
 	gen_drop(g);
 }
 

@@ -31,7 +31,8 @@ struct gen_worker {
 	struct generation *gen;
 	struct worker *worker;
 	struct upstream *upstreams;
-	unsigned refs; /* one for being current, one a tx */
+	unsigned refs;  /* one for being current, one a tx; without any the instances stop */
+	unsigned holds; /* one while there are refs, one a call; without any the upstreams go */
 };
 struct generation {
 	uint64_t id;
@@ -65,6 +66,9 @@ void gen_switch(struct generation *g, struct worker *w);
 void gen_detach(struct generation *g, struct worker *w);
 struct gen_worker *gen_ref(struct gen_worker *gw);
 void gen_unref(struct gen_worker *gw);
+/* Keeps upstreams and configuration, but not the instances. */
+struct gen_worker *gen_hold(struct gen_worker *gw);
+void gen_let_go(struct gen_worker *gw);
 /* The route of host (lower case, without port; may be empty) and canonical path; NULL: none. */
 const struct gen_route *gen_route(const struct generation *g, struct str host, struct str path);
 /* The model catalogue's entry for a model's name: exact, else the longest matching glob; NULL:

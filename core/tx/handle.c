@@ -12,6 +12,7 @@
 #include "stack/sink.h"
 #include "stack/streams.h"
 #include "stack/zone.h"
+#include "tx/httpcall.h"
 #include "tx/record.h"
 #include "tx/reply.h"
 
@@ -325,4 +326,5 @@ const struct merlon_host host_table = {
     .stream_call = host_stream_call,
     .stream_state = host_stream_state,
     .stream_ready = host_stream_ready,
+    .http_call = host_http_call,
 };

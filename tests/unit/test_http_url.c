@@ -313,8 +313,89 @@ static void addresses_of_servers(void)
 		CU_ASSERT_FALSE(url_hostport(str_of(bad[i]), &host, &port));
 }
 
-UNIT_MAIN("http_url", UNIT(paths_have_one_spelling), UNIT(targets_are_refused_not_repaired),
-          UNIT(absolute_form_has_a_valid_authority), UNIT(asterisk_only_for_options),
-          UNIT(every_escape), UNIT(every_raw_byte), UNIT(unchanged_paths_are_not_copied),
-          UNIT(hosts), UNIT(host_names_are_lower_case_without_port),
-          UNIT(decoding_refuses_controls), UNIT(addresses_of_servers))
+static void origins(void)
+{
+	static const struct {
+		const char *url, *text, *authority, *server, *path;
+		bool https;
+	} good[] = {
+	    {"https://idp.example", "https://idp.example", "idp.example", "idp.example:443", "",
+	     true},
+	    {"https://IDP.example:443/", "https://idp.example", "idp.example", "idp.example:443",
+	     "/", true},
+	    {"HTTPS://a:8443/realms/x", "https://a:8443", "a:8443", "a:8443", "/realms/x", true},
+	    {"http://127.0.0.1:80/a", "http://127.0.0.1", "127.0.0.1", "127.0.0.1:80", "/a", false},
+	    {"http://localhost:443", "http://localhost:443", "localhost:443", "localhost:443", "",
+	     false},
+	    {"https://[::1]/", "https://[::1]", "[::1]", "[::1]:443", "/", true},
+	    {"https://[2001:DB8::1]:8/", "https://[2001:db8::1]:8", "[2001:db8::1]:8",
+	     "[2001:db8::1]:8", "/", true},
+	};
+	static const char *const bad[] = {"",
+	                                  "idp.example",
+	                                  "//idp.example",
+	                                  "ftp://a",
+	                                  "https:/a",
+	                                  "https://",
+	                                  "https:///x",
+	                                  "https://:443",
+	                                  "https://a:0",
+	                                  "https://a:65536",
+	                                  "https://a:",
+	                                  "https://a:b",
+	                                  "https://u@a",
+	                                  "https://u:p@a/",
+	                                  "https://a/?q",
+	                                  "https://a?q",
+	                                  "https://a/#f",
+	                                  "https://a#f",
+	                                  "https://a b/",
+	                                  "https://a/../b",
+	                                  "https://a//b",
+	                                  "https://a/%61",
+	                                  "https://a/\n",
+	                                  "https://%61/",
+	                                  "https://[::1",
+	                                  "https://::1/",
+	                                  "https://a\\b/"};
+	struct url_origin o;
+	const char *why;
+	struct arena a;
+
+	arena_init(&a, NULL);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		CU_ASSERT_EQUAL_FATAL(url_origin(str_of(good[i].url), &a, &o, &why), 0);
+		CU_ASSERT(str_eq(o.text, str_of(good[i].text)));
+		CU_ASSERT(str_eq(o.authority, str_of(good[i].authority)));
+		CU_ASSERT(str_eq(o.server, str_of(good[i].server)));
+		CU_ASSERT(str_eq(o.path, str_of(good[i].path)));
+		CU_ASSERT_EQUAL(o.https, good[i].https);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		why = NULL;
+		if (url_origin(str_of(bad[i]), &a, &o, &why) == 0)
+			fprintf(stderr, "\n%s is taken\n", bad[i]);
+		CU_ASSERT_PTR_NOT_NULL(why);
+	}
+	arena_deinit(&a);
+}
+
+static void this_machine(void)
+{
+	static const char *const here[] = {"localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9",
+	                                   "[::1]"};
+	static const char *const there[] = {
+	    "", "localhost.example", "128.0.0.1", "127.0.0.1.example", "[::2]", "127.1", "0.0.0.0"};
+
+	for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
+		CU_ASSERT(url_host_is_loopback(str_of(here[i])));
+	for (size_t i = 0; i < sizeof(there) / sizeof(there[0]); i++)
+		CU_ASSERT_FALSE(url_host_is_loopback(str_of(there[i])));
+}
+
+UNIT_MAIN("http_url", UNIT(origins), UNIT(this_machine), UNIT(paths_have_one_spelling),
+          UNIT(targets_are_refused_not_repaired), UNIT(absolute_form_has_a_valid_authority),
+          UNIT(asterisk_only_for_options), UNIT(every_escape), UNIT(every_raw_byte),
+          UNIT(unchanged_paths_are_not_copied), UNIT(hosts),
+          UNIT(host_names_are_lower_case_without_port), UNIT(decoding_refuses_controls),
+          UNIT(addresses_of_servers))
