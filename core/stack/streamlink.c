@@ -153,6 +153,17 @@ static bool is_datagram(const struct stream_link *ln)
 	return ln->st->kind == ENDPOINT_UDP || (ln->st->kind == ENDPOINT_UNIX && ln->datagram);
 }
 
+/* A session is of one address. */
+static struct tls_session **session_of(struct stream_link *ln, const struct net_addr *a)
+{
+	if (ln->session_addr.len != a->len || memcmp(&ln->session_addr.ss, &a->ss, a->len) != 0) {
+		tls_session_free(ln->session);
+		ln->session = NULL;
+		ln->session_addr = *a;
+	}
+	return &ln->session;
+}
+
 static bool conn_begin(struct stream_link *ln, const struct net_addr *a, int *err)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&a->ss;
@@ -161,7 +172,12 @@ static bool conn_begin(struct stream_link *ln, const struct net_addr *a, int *er
 		ln->d = dgram_connect(ln->w->loop, sa, a->len, on_dgram, ln, err);
 		return ln->d != NULL;
 	}
-	ln->s = stream_connect(ln->w->loop, sa, a->len, ln->w->blocks, on_stream, ln, err);
+	if (ln->st->tls)
+		ln->s = stream_connect_tls(ln->w->loop, sa, a->len, ln->w->blocks, ln->st->tls,
+		                           from_merlon(ln->st->ops.server_name), session_of(ln, a),
+		                           on_stream, ln, err);
+	else
+		ln->s = stream_connect(ln->w->loop, sa, a->len, ln->w->blocks, on_stream, ln, err);
 	return ln->s != NULL;
 }
 
@@ -299,9 +315,15 @@ static void take_input(struct stream_link *ln)
 		conn_failed(ln, "what it sent could not be read");
 }
 
-static const char *error_text(const struct stream_link *ln)
+/* Copied: the stream's own text goes with it. */
+static const char *error_text(const struct stream_link *ln, char *buf, size_t n)
 {
-	return strerror(stream_error(ln->s));
+	struct str tls = stream_tls_error(ln->s);
+
+	if (tls.n == 0)
+		return strerror(stream_error(ln->s));
+	snprintf(buf, n, "%.*s", STR_FMT(tls));
+	return buf;
 }
 
 /* A unix socket that is there, but not of the kind that was tried. */
@@ -321,6 +343,7 @@ static void on_stream(void *owner, unsigned what)
 {
 	struct stream_link *ln = owner;
 	struct stream *s = ln->s;
+	char why[200];
 
 	if (what & STREAM_CONNECTED)
 		connected(ln);
@@ -330,7 +353,7 @@ static void on_stream(void *owner, unsigned what)
 		return;
 	if (what & STREAM_ERROR) {
 		if (!other_kind(ln))
-			conn_failed(ln, error_text(ln));
+			conn_failed(ln, error_text(ln, why, sizeof(why)));
 		return;
 	}
 	/* Without answers to come, a peer that has closed its side will not read either. */
@@ -416,6 +439,7 @@ static void link_free(void *arg)
 {
 	struct stream_link *ln = arg;
 
+	tls_session_free(ln->session);
 	stream_unref(ln->st);
 	free(ln);
 }
@@ -429,7 +453,8 @@ void link_end(struct stream_link *ln)
 	ln->closed = true;
 	if (ln->state == LINK_UP) {
 		stat_add(ln->st->up, -1);
-		if (ln->s)
+		/* Nothing is cut off: the peer may know that this is the end. */
+		if (ln->s && list_empty(&ln->queue))
 			(void)stream_shutdown(ln->s);
 	}
 	conn_close(ln);

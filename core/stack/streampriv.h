@@ -16,7 +16,6 @@
 #include "stack/instance.h"
 #include "stack/streams.h"
 
-#define STREAM_TLS 0
 #define STREAM_CALLS_MAX 65536       /* on a link, abandoned ones included */
 #define STREAM_LINGER (1 * NS_PER_S) /* what a link without holders may still take */
 #define STREAM_STEADY (1 * NS_PER_S) /* up for so long: a connection that worked */

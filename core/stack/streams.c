@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Which streams there are. A stream is found by the SHA-256 of all that was written about it, the
- * content of its certificate files included, so that a renewed certificate or another password is
+ * content of its certificate files besides, so that a renewed certificate or another password is
  * another stream. Opening and the last release are rare and take a lock; what happens on a worker
  * (a message, a call) does not.
  */
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/perm.h"
 #include "conf/addr.h"
 #include "http/url.h"
 #include "stack/shared.h"
@@ -23,7 +22,6 @@
 #define DEFAULT_QUEUE (1024 * 1024)
 #define QUEUE_LIMIT (256 * 1024 * 1024)
 #define GREETINGS_LIMIT 64
-#define PEM_MAX (1024 * 1024)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list streams = {&streams, &streams};
@@ -42,9 +40,7 @@ static void stream_free(struct merlon_stream *st)
 		mem_wipe(st->texts[0], (size_t)st->ops.greeting.len);
 	for (size_t i = 0; i < sizeof(st->texts) / sizeof(st->texts[0]); i++)
 		free(st->texts[i]);
-#if STREAM_TLS
 	tls_ctx_unref(st->tls);
-#endif
 	free(st->host);
 	free(st);
 }
@@ -75,7 +71,8 @@ struct opening {
 	struct net_addr addr;
 	struct str host;
 	uint16_t port;
-	bool wrong; /* it has been said what */
+	struct tls_ctx *tls; /* NULL: plain, or it has become a stream's */
+	bool wrong;          /* it has been said what */
 };
 
 static void say(struct opening *o, const char *what, struct str text, const char *why)
@@ -154,20 +151,6 @@ static void add_bytes(struct digest *dg, struct str s)
 	digest_add(dg, s);
 }
 
-/* What cannot be read adds nothing here: making the context says why. */
-static void add_file(struct digest *dg, struct merlon_str name)
-{
-	struct buf content;
-	char *z = str_dup(from_merlon(name));
-
-	buf_init(&content, PEM_MAX);
-	if (name.len && perm_read_file(z, PEM_MAX, &content) == 0)
-		add_bytes(dg, buf_str(&content));
-	buf_wipe(&content);
-	buf_deinit(&content);
-	free(z);
-}
-
 static void name_of(const struct merlon_stream_ops *ops, uint8_t out[SHA256_LEN])
 {
 	const struct merlon_str texts[] = {ops->endpoint, ops->ca,          ops->certificate,
@@ -178,9 +161,6 @@ static void name_of(const struct merlon_stream_ops *ops, uint8_t out[SHA256_LEN]
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		add_bytes(dg, from_merlon(texts[i]));
-	add_file(dg, ops->ca);
-	add_file(dg, ops->certificate);
-	add_file(dg, ops->key);
 	/* Numbers and functions; the table has no padding on any machine that we build for, and one
 	 * that had some would only make two streams of one. */
 	rest.endpoint = rest.ca = rest.certificate = rest.key = (struct merlon_str){NULL, 0};
@@ -214,14 +194,6 @@ static void stats_init(struct merlon_stream *st)
 	                     &endpoint);
 }
 
-#if !STREAM_TLS
-static bool tls_open(struct opening *o, struct merlon_stream *st)
-{
-	(void)st;
-	say(o, "endpoint", from_merlon(o->ops.endpoint), "needs TLS");
-	return false;
-}
-#else
 static void tls_wrong(void *arg, const char *key, const char *text)
 {
 	struct opening *o = arg;
@@ -229,7 +201,7 @@ static void tls_wrong(void *arg, const char *key, const char *text)
 	say(o, key, from_merlon(o->ops.endpoint), text);
 }
 
-static bool tls_open(struct opening *o, struct merlon_stream *st)
+static void tls_open(struct opening *o)
 {
 	const struct tls_client_conf c = {
 	    .ca = from_merlon(o->ops.ca),
@@ -237,10 +209,10 @@ static bool tls_open(struct opening *o, struct merlon_stream *st)
 	    .key = from_merlon(o->ops.key),
 	};
 
-	st->tls = tls_client_new(&c, tls_wrong, o);
-	return st->tls != NULL;
+	o->tls = tls_client_new(&c, tls_wrong, o);
+	if (!o->tls)
+		o->wrong = true;
 }
-#endif
 
 static struct merlon_stream *stream_make(struct opening *o, const uint8_t key[SHA256_LEN])
 {
@@ -259,11 +231,9 @@ static struct merlon_stream *stream_make(struct opening *o, const uint8_t key[SH
 	st->ops.server_name =
 	    keep(st, 3, o->ops.server_name.len ? o->ops.server_name : to_merlon(o->host));
 	st->ops.ca = st->ops.certificate = st->ops.key = (struct merlon_str){NULL, 0};
+	st->tls = o->tls;
+	o->tls = NULL;
 	stats_init(st);
-	if (o->kind == ENDPOINT_TLS && !tls_open(o, st)) {
-		stream_free(st);
-		return NULL;
-	}
 	return st;
 }
 
@@ -278,7 +248,7 @@ static struct merlon_stream *stream_find(struct opening *o)
 	list_each(it, &streams)
 	{
 		st = list_entry(it, struct merlon_stream, node);
-		if (memcmp(st->key, key, SHA256_LEN) == 0)
+		if (memcmp(st->key, key, SHA256_LEN) == 0 && tls_ctx_same(st->tls, o->tls))
 			break;
 		st = NULL;
 	}
@@ -289,11 +259,9 @@ static struct merlon_stream *stream_find(struct opening *o)
 		return st;
 	/* Only the control thread opens, so nobody else makes the same one meanwhile. */
 	st = stream_make(o, key);
-	if (st) {
-		pthread_mutex_lock(&lock);
-		list_add(&streams, &st->node);
-		pthread_mutex_unlock(&lock);
-	}
+	pthread_mutex_lock(&lock);
+	list_add(&streams, &st->node);
+	pthread_mutex_unlock(&lock);
 	return st;
 }
 
@@ -314,6 +282,27 @@ static int32_t hold(struct merlon_ctx *ctx, struct merlon_stream *st)
 	return 0;
 }
 
+/* Everything that can be said of what is wrong. */
+static void check(struct opening *o)
+{
+	struct merlon_stream_ops *ops = &o->ops;
+
+	ops->size = sizeof(*ops);
+	ops->connect_timeout_ms = ops->connect_timeout_ms ? ops->connect_timeout_ms : DEFAULT_MS;
+	ops->stall_ms = ops->stall_ms ? ops->stall_ms : DEFAULT_MS;
+	ops->max_queue = ops->max_queue ? ops->max_queue : DEFAULT_QUEUE;
+	if (ops->max_queue > QUEUE_LIMIT)
+		ops->max_queue = QUEUE_LIMIT;
+	read_endpoint(o);
+	if (o->wrong)
+		return;
+	check_tls(o);
+	if (o->kind == ENDPOINT_UDP && ops->decode)
+		say(o, "endpoint", from_merlon(ops->endpoint), "cannot carry answers");
+	if (!o->wrong && o->kind == ENDPOINT_TLS)
+		tls_open(o);
+}
+
 int32_t host_stream_open(merlon_ctx *ctx, const merlon_cfg *cfg,
                          const struct merlon_stream_ops *ops, merlon_stream **out)
 {
@@ -325,20 +314,11 @@ int32_t host_stream_open(merlon_ctx *ctx, const merlon_cfg *cfg,
 	    !functions_agree(ops))
 		return MERLON_E_INVAL;
 	o.ops = *ops;
-	o.ops.size = sizeof(o.ops);
-	o.ops.connect_timeout_ms = ops->connect_timeout_ms ? ops->connect_timeout_ms : DEFAULT_MS;
-	o.ops.stall_ms = ops->stall_ms ? ops->stall_ms : DEFAULT_MS;
-	o.ops.max_queue = ops->max_queue ? ops->max_queue : DEFAULT_QUEUE;
-	if (o.ops.max_queue > QUEUE_LIMIT)
-		o.ops.max_queue = QUEUE_LIMIT;
-	read_endpoint(&o);
-	if (!o.wrong)
-		check_tls(&o);
-	if (!o.wrong && o.kind == ENDPOINT_UDP && ops->decode)
-		say(&o, "endpoint", from_merlon(ops->endpoint), "cannot carry answers");
-	st = o.wrong ? NULL : stream_find(&o);
-	if (!st)
+	check(&o);
+	if (o.wrong)
 		return MERLON_E_INVAL;
+	st = stream_find(&o);
+	tls_ctx_unref(o.tls);
 	r = hold(ctx, st);
 	if (r == 0)
 		*out = st;
@@ -371,8 +351,9 @@ int32_t host_stream_call(merlon_stream *stream, merlon_ctx *ctx, merlon_worker *
 
 	if (!stream || !ctx || (!w && !tx) || bytes.len == 0 || !done || !stream->ops.decode)
 		return MERLON_E_INVAL;
-	if (ctx->probing || (tx && tx_base(tx)->dry))
+	if (tx && tx_base(tx)->dry)
 		return MERLON_E_UNAVAIL;
+	/* A probing process has no links. */
 	ln = link_of(stream, tx ? tx_base(tx)->worker : w);
 	if (!ln || ln->down)
 		return MERLON_E_UNAVAIL;
