@@ -15,11 +15,12 @@ struct merlon_cfg {
 	char *key;
 	enum kind kind;
 	bool quoted;
+	bool raw;   /* within an ANY: each value by its own type */
 	char *text; /* SCALAR */
 	uint32_t line;
 	const char *file;
 	const struct merlon_option *options; /* of what stands in it */
-	merlon_cfg *child, *next;
+	merlon_cfg *child, *last, *next;
 	struct merlon_str *list; /* made by get() for a STRLIST */
 	merlon_cfg *conffile;
 };
@@ -111,12 +112,13 @@ static void read_value(struct reader *r, merlon_cfg *c)
 static merlon_cfg *add(merlon_cfg *into, const char *file)
 {
 	merlon_cfg *c = mem_new(1, sizeof(*c));
-	merlon_cfg **at = &into->child;
 
 	c->file = file;
-	while (*at)
-		at = &(*at)->next;
-	*at = c;
+	if (into->last)
+		into->last->next = c;
+	else
+		into->child = c;
+	into->last = c;
 	return c;
 }
 
@@ -160,6 +162,13 @@ static const struct merlon_option *row(const struct merlon_option *o, const char
 	return NULL;
 }
 
+static void make_raw(merlon_cfg *c)
+{
+	c->raw = true;
+	for (merlon_cfg *m = c->child; m; m = m->next)
+		make_raw(m);
+}
+
 static void give_types(merlon_cfg *c, const struct merlon_option *options)
 {
 	c->options = options;
@@ -169,6 +178,8 @@ static void give_types(merlon_cfg *c, const struct merlon_option *options)
 			die("unknown key", m->key);
 		if (o->type == MERLON_OPT_GROUP)
 			give_types(m, o->sub);
+		if (o->type == MERLON_OPT_ANY)
+			make_raw(m);
 		for (merlon_cfg *e = m->child; o->type == MERLON_OPT_LIST && e; e = e->next)
 			give_types(e, o->sub);
 		if (o->type == MERLON_OPT_CONFFILE) {
@@ -180,12 +191,15 @@ static void give_types(merlon_cfg *c, const struct merlon_option *options)
 
 merlon_cfg *fake_cfg(const struct merlon_module *m, const char *text)
 {
-	struct merlon_option *rows = mem_new(m->option_count + 1, sizeof(*rows));
+	/* The host has it for every line that counts, and lets the module read it. */
+	static const struct merlon_option zone = {.key = "zone", .type = MERLON_OPT_STR};
+	struct merlon_option *rows = mem_new(m->option_count + 2, sizeof(*rows));
 	merlon_cfg *root = read_text("options", text);
 
 	fake_errors[0] = '\0';
 	fake_nerrors = 0;
 	memcpy(rows, m->options, m->option_count * sizeof(*rows));
+	rows[m->option_count] = zone;
 	give_types(root, rows);
 	root->text = (char *)rows; /* freed with the root */
 	return root;
@@ -209,7 +223,7 @@ static const merlon_cfg *child(const merlon_cfg *cfg, const char *key)
 {
 	const merlon_cfg *c = cfg->child;
 
-	while (c && strcmp(c->key, key) != 0)
+	while (c && (!c->key || strcmp(c->key, key) != 0))
 		c = c->next;
 	return c;
 }
@@ -288,11 +302,68 @@ static int32_t get_scalar(uint32_t type, const char *s, struct merlon_val *out)
 	}
 }
 
+static int32_t raw_scalar(const merlon_cfg *c, struct merlon_val *out)
+{
+	char *end;
+
+	*out = (struct merlon_val){.type = MERLON_VAL_STR, .u.str = txt_of(c->text)};
+	if (c->quoted)
+		return 0;
+	*out = (struct merlon_val){.type = MERLON_VAL_BOOL, .u.i64 = strcmp(c->text, "true") == 0};
+	if (out->u.i64 || strcmp(c->text, "false") == 0)
+		return 0;
+	*out = (struct merlon_val){.type = MERLON_VAL_I64, .u.i64 = strtoll(c->text, &end, 0)};
+	if (*end && strcmp(end, "L") != 0)
+		*out = (struct merlon_val){.type = MERLON_VAL_F64, .u.f64 = strtod(c->text, NULL)};
+	return 0;
+}
+
+/* A list of anything but texts, and a group, are no value. */
+static int32_t raw_get(const merlon_cfg *c, struct merlon_val *out)
+{
+	if (!c)
+		return MERLON_E_NOENT;
+	if (c->kind == SCALAR)
+		return raw_scalar(c, out);
+	for (const merlon_cfg *e = c->child; e && c->kind == LIST; e = e->next) {
+		if (e->kind != SCALAR || !e->quoted)
+			return MERLON_E_INVAL;
+	}
+	return c->kind == LIST ? get_list(c, out) : MERLON_E_INVAL;
+}
+
+static uint32_t raw_count(const merlon_cfg *c)
+{
+	uint32_t n = 0;
+
+	for (const merlon_cfg *e = c ? c->child : NULL; e; e = e->next)
+		n++;
+	return !c ? 0 : c->kind == LIST ? n : 1;
+}
+
+static const merlon_cfg *raw_at(const merlon_cfg *c, uint32_t i)
+{
+	if (i >= raw_count(c))
+		return NULL;
+	if (c->kind != LIST)
+		return c;
+	for (c = c->child; i > 0; i--)
+		c = c->next;
+	return c;
+}
+
+static bool is_raw(const merlon_cfg *cfg, const struct merlon_option *o)
+{
+	return cfg->raw || (o && o->type == MERLON_OPT_ANY);
+}
+
 int32_t fakecfg_get(const merlon_cfg *cfg, const char *key, struct merlon_val *out)
 {
 	const struct merlon_option *o = row(cfg->options, key);
 	const merlon_cfg *c = *key ? child(cfg, key) : cfg;
 
+	if (is_raw(cfg, o))
+		return raw_get(c, out);
 	if (*key && !o)
 		die("the module asks for what it has not declared", key);
 	if (!c && !o->def)
@@ -323,6 +394,8 @@ uint32_t fakecfg_count(const merlon_cfg *cfg, const char *key)
 	const merlon_cfg *c = child(cfg, key);
 	uint32_t n = 0;
 
+	if (is_raw(cfg, o))
+		return raw_count(c);
 	if (!o)
 		die("the module asks for what it has not declared", key);
 	if (!c)
@@ -339,6 +412,8 @@ const merlon_cfg *fakecfg_at(const merlon_cfg *cfg, const char *key, uint32_t i)
 	const struct merlon_option *o = row(cfg->options, key);
 	const merlon_cfg *c = child(cfg, key);
 
+	if (is_raw(cfg, o))
+		return raw_at(c, i);
 	if (!o)
 		die("the module asks for what it has not declared", key);
 	if (!c || i >= fakecfg_count(cfg, key))
