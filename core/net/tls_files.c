@@ -170,10 +170,8 @@ static EVP_PKEY *read_key(struct tls_load *l, struct str path)
 	if (!key && encrypted)
 		tls_fail(l, "key", "%.*s: is encrypted; write it without a passphrase",
 		         STR_FMT(path));
-	else if (!key && at_end())
-		tls_fail(l, "key", "%.*s: holds no private key", STR_FMT(path));
 	else if (!key)
-		tls_fail(l, "key", "%.*s: %s", STR_FMT(path), tls_reason());
+		tls_fail(l, "key", "%.*s: holds no private key that can be read", STR_FMT(path));
 	ERR_clear_error();
 	tls_file_free(&f);
 	return key;
