@@ -18,6 +18,7 @@
 #define RSA_E_BITS_MAX 32                 /* of the exponent: verification costs with its length */
 #define NUMBER_MAX (RSA_BITS_MAX / 8 + 1) /* some write one zero byte before the modulus */
 #define EC_PART_MAX 66
+#define OPS_MAX 16 /* of key_ops; eight are registered */
 
 #define RSA_ALGS                                                                                   \
 	(JOSE_BIT(JOSE_RS256) | JOSE_BIT(JOSE_RS384) | JOSE_BIT(JOSE_RS512) |                      \
@@ -154,16 +155,26 @@ static EVP_PKEY *read_okp(const json_t *o, uint32_t *algs)
 	return NULL;
 }
 
+/* Texts, each once (RFC 7517 §4.3), and verify among them. */
 static bool ops_allow(const json_t *ops)
 {
+	bool verify = false;
+
 	if (!ops)
 		return true;
+	if (json_array_size(ops) > OPS_MAX)
+		return false;
 	for (size_t i = 0; i < json_array_size(ops); i++) {
 		const char *op = json_string_value(json_array_get(ops, i));
-		if (op && strcmp(op, "verify") == 0)
-			return true;
+		if (!op)
+			return false;
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(op, json_string_value(json_array_get(ops, k))) == 0)
+				return false;
+		}
+		verify |= strcmp(op, "verify") == 0;
 	}
-	return false;
+	return verify;
 }
 
 /* What the key's own alg leaves of what its kind allows. */

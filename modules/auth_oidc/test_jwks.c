@@ -56,6 +56,8 @@ static void use_key_ops_and_alg_leave_out(void)
 	    {false, "\"key_ops\":[]"},
 	    {false, "\"key_ops\":\"verify\""},
 	    {false, "\"key_ops\":[1]"},
+	    {false, "\"key_ops\":[\"verify\",1]"},
+	    {false, "\"key_ops\":[\"verify\",\"verify\"]"},
 	    {true, "\"alg\":\"ES256\""},
 	    {false, "\"alg\":\"ES384\""},
 	    {false, "\"alg\":\"RS256\""},
