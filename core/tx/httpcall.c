@@ -5,6 +5,10 @@
  * and holds that worker's upstreams. Those who wait for it, on whatever worker, are in its list; a
  * waiter belongs to the ledger's op and to its own worker, where its callback runs.
  *
+ * A flight with an answer can still be joined until everyone who waited for it has been told:
+ * otherwise a second request would leave while one worker knows the answer and another does not
+ * yet.
+ *
  * One lock guards the table of flights and who waits in which. A waiter whose answer is on its way
  * to another worker is in a list of its own, and is freed there, told or not.
  */
@@ -29,14 +33,16 @@
 struct flight {
 	struct list node; /* in `flights`; in no list: nobody can join */
 	uint8_t key[SHA256_LEN];
-	unsigned looks;        /* posted flight_look()s */
 	struct gen_worker *gw; /* held; NULL: over */
 	struct call *call;     /* NULL: over; its worker's */
-	struct list waiters;
+	struct list waiters;   /* that have no answer yet */
+	struct call_answer *answer;
+	unsigned untold; /* who waited for it and has the answer on the way */
+	unsigned looks;  /* posted flight_look()s */
 };
 struct waiter {
 	struct list node;      /* in the flight's list, or in `told` */
-	struct flight *flight; /* NULL: it has ended */
+	struct flight *flight; /* NULL: it came when the answer was there */
 	struct merlon_worker *w;
 	struct op *op; /* NULL: cancelled; its own worker's */
 	merlon_http_fn done;
@@ -85,65 +91,100 @@ static void tell(merlon_http_fn done, void *arg, const struct call_answer *a)
 	done(arg, &res);
 }
 
+/* With the lock held: whether nothing leads to it any more. */
+static bool flight_dead(const struct flight *f)
+{
+	return !f->gw && f->untold == 0 && f->looks == 0;
+}
+
+static void flight_free(struct flight *f)
+{
+	call_answer_unref(f->answer);
+	free(f);
+}
+
 /* On its worker. */
 static void waiter_answer(void *arg)
 {
 	struct waiter *w = arg;
+	struct flight *f = w->flight;
+	bool dead = false;
 
-	pthread_mutex_lock(&lock);
-	list_del(&w->node);
-	pthread_mutex_unlock(&lock);
 	if (w->op) {
 		ledger_op_end(w->op);
+		w->op = NULL;
 		tell(w->done, w->arg, w->answer);
 	}
+	pthread_mutex_lock(&lock);
+	list_del(&w->node);
+	if (f && --f->untold == 0) {
+		list_del(&f->node);
+		dead = flight_dead(f);
+	}
+	pthread_mutex_unlock(&lock);
+	if (dead)
+		flight_free(f);
 	call_answer_unref(w->answer);
 	free(w);
 }
 
+/* With the lock held. */
+static void waiter_give(struct waiter *w, struct call_answer *a, struct list *list)
+{
+	w->answer = call_answer_ref(a);
+	list_add(list, &w->node);
+	if (list == &told)
+		loop_post(w->w->loop, waiter_answer, w);
+}
+
 /* ---- the end of a flight, on its worker ---- */
-static void flight_free(struct flight *f)
-{
-	gen_let_go(f->gw);
-	f->gw = NULL;
-	/* Nobody waits for it, so no further look is posted; those under way still come. */
-	if (f->looks == 0)
-		free(f);
-}
-
-static void flight_abort(struct flight *f)
-{
-	call_abort(f->call);
-	f->call = NULL;
-	flight_free(f);
-}
-
 static void flight_done(void *arg, struct call_answer *a)
 {
 	struct flight *f = arg;
-	const struct merlon_worker *own = &f->gw->worker->base;
+	struct gen_worker *gw = f->gw;
+	const struct merlon_worker *own = &gw->worker->base;
 	struct list here;
+	bool dead;
 
 	list_init(&here);
-	f->call = NULL;
 	pthread_mutex_lock(&lock);
-	list_del(&f->node);
+	f->call = NULL;
+	f->gw = NULL;
+	f->answer = a;
 	while (!list_empty(&f->waiters)) {
 		struct waiter *w = list_entry(f->waiters.next, struct waiter, node);
 
 		list_del(&w->node);
-		w->flight = NULL;
-		w->answer = call_answer_ref(a);
-		list_add(w->w == own ? &here : &told, &w->node);
-		if (w->w != own)
-			loop_post(w->w->loop, waiter_answer, w);
+		f->untold++;
+		waiter_give(w, a, w->w == own ? &here : &told);
 	}
+	dead = flight_dead(f);
+	if (f->untold == 0)
+		list_del(&f->node);
 	pthread_mutex_unlock(&lock);
-	flight_free(f);
+	gen_let_go(gw);
+	if (dead)
+		flight_free(f);
 	/* One that is told may cancel another: that one stays in the list, without an op. */
 	while (!list_empty(&here))
 		waiter_answer(list_entry(here.next, struct waiter, node));
-	call_answer_unref(a);
+}
+
+/* Nobody waits. It is in no list. */
+static void flight_abort(struct flight *f)
+{
+	struct gen_worker *gw = f->gw;
+	bool dead;
+
+	call_abort(f->call);
+	pthread_mutex_lock(&lock);
+	f->call = NULL;
+	f->gw = NULL;
+	dead = flight_dead(f);
+	pthread_mutex_unlock(&lock);
+	gen_let_go(gw);
+	if (dead)
+		flight_free(f);
 }
 
 /* Its last waiter has gone, on another worker; meanwhile others may have come, or the end. */
@@ -151,46 +192,47 @@ static void flight_look(void *arg)
 {
 	struct flight *f = arg;
 	bool lonely;
+	bool dead;
 
 	pthread_mutex_lock(&lock);
 	f->looks--;
 	lonely = f->call && list_empty(&f->waiters);
 	if (lonely)
 		list_del(&f->node);
+	dead = flight_dead(f);
 	pthread_mutex_unlock(&lock);
 	if (lonely)
 		flight_abort(f);
-	else if (!f->gw && f->looks == 0)
-		free(f);
+	else if (dead)
+		flight_free(f);
 }
 
 /* By the ledger, on the waiter's worker. */
 static void waiter_cancel(void *arg)
 {
 	struct waiter *w = arg;
-	struct flight *f;
-	bool last = false;
-	bool own = false;
+	struct flight *f = w->flight;
+	bool on_its_way;
+	bool abort = false;
 
 	w->op = NULL;
 	pthread_mutex_lock(&lock);
-	f = w->flight;
-	if (f) {
+	on_its_way = w->answer != NULL;
+	if (!on_its_way) {
 		list_del(&w->node);
-		last = list_empty(&f->waiters);
-		own = &f->gw->worker->base == w->w;
+		abort = list_empty(&f->waiters) && &f->gw->worker->base == w->w;
 	}
-	if (last && own)
+	if (abort) {
 		list_del(&f->node);
-	if (last && !own) {
+	} else if (!on_its_way && list_empty(&f->waiters)) {
 		f->looks++;
 		loop_post(f->gw->worker->base.loop, flight_look, f);
 	}
 	pthread_mutex_unlock(&lock);
-	if (!f)
-		return; /* the answer is on its way: waiter_answer() frees it */
+	if (on_its_way)
+		return; /* waiter_answer() frees it */
 	free(w);
-	if (last && own)
+	if (abort)
 		flight_abort(f);
 }
 
@@ -251,7 +293,8 @@ static struct flight *flight_begin(struct gen_worker *gw, struct upstream *u,
 	f->call = call_start(u, r, flight_done, f);
 	if (f->call)
 		return f;
-	flight_free(f);
+	gen_let_go(gw);
+	free(f);
 	return NULL;
 }
 
@@ -332,12 +375,25 @@ static int32_t board(const merlon_ctx *ctx, struct gen_worker *gw, struct upstre
 			list_add(&flights, &f->node);
 		}
 	}
-	if (f) {
+	if (f && f->answer) {
+		waiter_give(waiter, f->answer, &told);
+	} else if (f) {
 		waiter->flight = f;
 		list_add(&f->waiters, &waiter->node);
 	}
 	pthread_mutex_unlock(&lock);
 	return f ? 0 : MERLON_E_INVAL;
+}
+
+/* Whom it is for, on the worker where it is asked. */
+static int32_t find_upstream(const merlon_ctx *ctx, const merlon_worker *w, merlon_tx *tx,
+                             struct str name, struct gen_worker **gw, struct upstream **u)
+{
+	*gw = gen_worker_of(ctx, w);
+	if (!*gw || ctx->probing || (tx && tx_base(tx)->dry))
+		return MERLON_E_UNAVAIL;
+	*u = upstream_of(ctx, *gw, name);
+	return *u ? 0 : MERLON_E_NOENT;
 }
 
 int32_t host_http_call(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx,
@@ -357,12 +413,9 @@ int32_t host_http_call(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx,
 	if (!ctx || !w || !req || !done)
 		return MERLON_E_INVAL;
 	memcpy(&full, req, req->size < sizeof(full) ? req->size : sizeof(full));
-	gw = gen_worker_of(ctx, w);
-	if (!gw || ctx->probing || (tx && tx_base(tx)->dry))
-		return MERLON_E_UNAVAIL;
-	u = upstream_of(ctx, gw, from_merlon(full.upstream));
-	if (!u)
-		return MERLON_E_NOENT;
+	code = find_upstream(ctx, w, tx, from_merlon(full.upstream), &gw, &u);
+	if (code)
+		return code;
 	if (!request_of(&full, fields, &r))
 		return MERLON_E_INVAL;
 	waiter = xcalloc(1, sizeof(*waiter));
