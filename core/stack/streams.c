@@ -75,13 +75,21 @@ struct opening {
 	bool wrong;          /* it has been said what */
 };
 
-static void say(struct opening *o, const char *what, struct str text, const char *why)
+static void say(struct opening *o, const char *what, const char *why)
 {
-	char *line = xasprintf("%s \"%.*s\" %s", what, STR_FMT(text), why);
+	char *line = xasprintf("%s %s", what, why);
 
 	host_cfg_error(o->cfg, "", to_merlon(str_of(line)));
 	o->wrong = true;
 	free(line);
+}
+
+static void say_endpoint(struct opening *o, const char *why)
+{
+	char *what = xasprintf("endpoint \"%.*s\"", (int)o->ops.endpoint.len, o->ops.endpoint.ptr);
+
+	say(o, what, why);
+	free(what);
 }
 
 static void read_endpoint(struct opening *o)
@@ -101,23 +109,22 @@ static void read_endpoint(struct opening *o)
 	while (i < 4 && !str_starts(all, kinds[i].scheme))
 		i++;
 	if (i == 4) {
-		say(o, "endpoint", all,
-		    "is not tcp:HOST:PORT, tls:HOST:PORT, udp:HOST:PORT or unix:/PATH");
+		say_endpoint(o, "is not tcp:HOST:PORT, tls:HOST:PORT, udp:HOST:PORT or unix:/PATH");
 		return;
 	}
 	o->kind = kinds[i].kind;
 	rest = (struct str){all.p + kinds[i].scheme.n, all.n - kinds[i].scheme.n};
 	if (o->kind == ENDPOINT_UNIX) {
 		if (rest.n == 0 || rest.p[0] != '/' || !net_addr_parse(all, &o->addr))
-			say(o, "endpoint", all, "is not the absolute name of a socket");
+			say_endpoint(o, "is not the absolute name of a socket");
 		return;
 	}
 	/* "tcp:unix:/x" is a server's address to the function below, not to us. */
 	why = str_starts(rest, STR("unix:")) ? "needs a host" : addr_check_server(rest);
 	if (why)
-		say(o, "endpoint", all, why);
+		say_endpoint(o, why);
 	else if (!url_hostport(rest, &o->host, &o->port))
-		say(o, "endpoint", all, "is not HOST:PORT");
+		say_endpoint(o, "is not HOST:PORT");
 }
 
 static bool functions_agree(const struct merlon_stream_ops *ops)
@@ -134,11 +141,9 @@ static void check_tls(struct opening *o)
 
 	if (o->kind == ENDPOINT_TLS) {
 		if ((ops->certificate.len == 0) != (ops->key.len == 0))
-			say(o, "endpoint", from_merlon(ops->endpoint),
-			    "needs a certificate and its key, or neither");
+			say_endpoint(o, "needs a certificate and its key, or neither");
 	} else if (ops->ca.len || ops->certificate.len || ops->key.len || ops->server_name.len) {
-		say(o, "endpoint", from_merlon(ops->endpoint),
-		    "is not tls:HOST:PORT, so it takes no certificates");
+		say_endpoint(o, "is not tls:HOST:PORT, so it takes no certificates");
 	}
 }
 
@@ -196,9 +201,10 @@ static void stats_init(struct merlon_stream *st)
 
 static void tls_wrong(void *arg, const char *key, const char *text)
 {
-	struct opening *o = arg;
+	char *what = xasprintf("%s:", key);
 
-	say(o, key, from_merlon(o->ops.endpoint), text);
+	say(arg, what, text);
+	free(what);
 }
 
 static void tls_open(struct opening *o)
@@ -298,7 +304,7 @@ static void check(struct opening *o)
 		return;
 	check_tls(o);
 	if (o->kind == ENDPOINT_UDP && ops->decode)
-		say(o, "endpoint", from_merlon(ops->endpoint), "cannot carry answers");
+		say_endpoint(o, "cannot carry answers");
 	if (!o->wrong && o->kind == ENDPOINT_TLS)
 		tls_open(o);
 }
