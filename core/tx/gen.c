@@ -75,6 +75,7 @@ struct generation *gen_new(uint64_t id, struct conf *conf, struct stacks *stacks
 	g->nowhere.stack = g->fallback;
 	stacks_own(stacks, g);
 	gen_routes(g);
+	g->models = models_new(conf);
 	g->trusted = xcalloc(conf->ntrusted_proxies + 1, sizeof(*g->trusted));
 	for (unsigned i = 0; i < conf->ntrusted_proxies; i++)
 		if (net_prefix_parse(conf->trusted_proxies[i], &g->trusted[g->ntrusted]))
@@ -91,6 +92,7 @@ void gen_free(struct generation *g)
 	stacks_free(g->stacks);
 	conf_free(g->conf);
 	free(g->routes);
+	models_free(g->models);
 	free(g->trusted);
 	free(g);
 }
@@ -190,13 +192,5 @@ const struct gen_route *gen_route(const struct generation *g, struct str host, s
 
 const struct conf_model *gen_model(const struct generation *g, struct str model)
 {
-	const struct conf_model *best = NULL;
-	for (unsigned i = 0; i < g->conf->nmodels; i++) {
-		const struct conf_model *m = &g->conf->models[i];
-		if (str_eq(m->id, model))
-			return m;
-		if ((!best || m->id.n > best->id.n) && str_glob(m->id, model))
-			best = m;
-	}
-	return best;
+	return models_find(g->models, model);
 }

@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "net/listener.h"
 #include "stack/stack.h"
+#include "tx/models.h"
 #include "upstream/pool.h"
 
 struct worker;
@@ -42,6 +43,7 @@ struct generation {
 	struct gen_route *routes;     /* in the order of lookup: exact hosts, wildcards, none; exact
 	                                 paths, longest prefix */
 	unsigned nroutes;
+	struct models *models;
 	struct gen_route nowhere; /* counts what was refused before a route was known */
 	struct net_prefix *trusted;
 	unsigned ntrusted;

@@ -168,7 +168,7 @@ static void what_cannot_be_meant_is_doubted(void)
 	CU_ASSERT_EQUAL(open_file(ONE("action = [];")), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fake_errors, "is an empty list and matches nothing"));
 	m->destroy(inst);
-	CU_ASSERT_EQUAL(open_file(ONE("condition = { net = { sourcee = \"a\"; }; };")), 0);
+	CU_ASSERT_EQUAL(open_file(ONE("condition = { net = { srce = \"a\"; }; };")), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fake_errors, "never matches; did you mean \"source\"?"));
 	m->destroy(inst);
 	CU_ASSERT_EQUAL(open_file(ONE("principal = { org = \"a\"; };")), 0);

@@ -177,6 +177,66 @@ static void routes_and_models(void)
 	frame_end();
 }
 
+/* Against the plain way: every entry is looked at. */
+static const struct conf_model *model_plainly(struct str name)
+{
+	const struct conf_model *best = NULL;
+
+	for (unsigned i = 0; i < gen->conf->nmodels; i++) {
+		const struct conf_model *m = &gen->conf->models[i];
+		if (str_eq(m->id, name))
+			return m;
+		if ((!best || m->id.n > best->id.n) && str_glob(m->id, name))
+			best = m;
+	}
+	return best;
+}
+
+static void the_catalogue_finds_what_looking_at_all_finds(void)
+{
+	static const char *const globs[] = {"*",
+	                                    "?",
+	                                    "m*",
+	                                    "m1*",
+	                                    "m-1*",
+	                                    "*7",
+	                                    "*9",
+	                                    "m?1",
+	                                    "m-2?",
+	                                    "??-3",
+	                                    "m-123*",
+	                                    "*m*",
+	                                    "*m",
+	                                    "***",
+	                                    "m-1*5",
+	                                    "x-very-long-model-name-that-goes-over-32-bytes-*",
+	                                    "x-very-long-model-name-that-goes-over-*"};
+	static const char *const heads[] = {"m-",
+	                                    "",
+	                                    "m",
+	                                    "-",
+	                                    "zm-",
+	                                    "gpt",
+	                                    "x-very-long-model-name-that-goes-over-",
+	                                    "x-very-long-model-name-that-goes-over-32-bytes-"};
+	static char top[60000];
+	size_t n = (size_t)sprintf(top, "models = ( ");
+	char name[80];
+
+	for (int i = 0; i < 1000; i += 3)
+		n += (size_t)sprintf(top + n, "{ id = \"m-%d\"; }, ", i);
+	for (size_t i = 0; i < sizeof(globs) / sizeof(globs[0]); i++)
+		n += (size_t)sprintf(top + n, "%s{ id = \"%s\"; }", i ? ", " : "", globs[i]);
+	sprintf(top + n, " );");
+	frame_begin(OPEN_STACK AUDIT, NULL, top, NULL);
+	for (int i = 0; i < 4000; i++) {
+		snprintf(name, sizeof(name), "%s%d%s", heads[i % 8], i / 4, i % 11 ? "" : "*");
+		CU_ASSERT_PTR_EQUAL(gen_model(gen, str_of(name)), model_plainly(str_of(name)));
+	}
+	CU_ASSERT_PTR_EQUAL(gen_model(gen, STR("")), model_plainly(STR("")));
+	frame_end();
+}
+
 static void memory_is_taken_in_steps_and_given_back(void)
 {
 	frame_begin(OPEN_STACK AUDIT, NULL, NULL, NULL);
@@ -195,4 +255,5 @@ static void memory_is_taken_in_steps_and_given_back(void)
 UNIT_MAIN("tx forward", UNIT(heads_are_rewritten), UNIT(traces_go_on),
           UNIT(proxies_are_believed_as_far_as_they_are_trusted), UNIT(request_ids),
           UNIT(unfinished_heads_are_recorded), UNIT(routes_and_models),
+          UNIT(the_catalogue_finds_what_looking_at_all_finds),
           UNIT(memory_is_taken_in_steps_and_given_back))
