@@ -113,7 +113,11 @@ static void accept_again(void *arg)
 static void on_accept(void *arg, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct gateway_accept *at = arg;
-	conn_accept(at->w, fd, peer, len, atomic_load(&at->l->half_close));
+	bool half_close = atomic_load(&at->l->half_close);
+	if (at->as.tls)
+		conn_accept_tls(at->w, fd, peer, len, half_close, &at->as);
+	else
+		conn_accept(at->w, fd, peer, len, half_close);
 	if (is_full(at->w->owner)) {
 		listeners_pause(at->w, true);
 		loop_timer_in(at->w->base.loop, &at->w->accept_timer, FULL_NS);
@@ -166,11 +170,12 @@ static int bind_one(struct gateway *g, const struct conf_listener *cl, struct co
 		return r == -EADDRINUSE || r == -EADDRNOTAVAIL || r == -EACCES ? EXIT_ADDRESS
 		                                                               : EXIT_FILE;
 	}
+	l->id = ++g->next_listener;
 	l->address = str_dup(cl->address);
 	atomic_store(&l->half_close, cl->half_close);
 	l->wanted = true;
 	for (unsigned i = 0; i < g->nworkers; i++)
-		l->at[i] = (struct gateway_accept){l, &g->workers[i], NULL, fds[i]};
+		l->at[i] = (struct gateway_accept){.l = l, .w = &g->workers[i], .fd = fds[i]};
 	pthread_mutex_lock(&g->listeners_lock);
 	list_add(&g->listeners, &l->node);
 	pthread_mutex_unlock(&g->listeners_lock);
@@ -208,6 +213,22 @@ int gateway_bind(struct gateway *g, const struct conf *c, struct conf_diag *d)
 	return code;
 }
 
+void gateway_listener_ids(struct gateway *g, const struct conf *c, unsigned *ids)
+{
+	for (unsigned i = 0; i < c->nlisteners; i++)
+		ids[i] = listener_find(g, c->listeners[i].address)->id;
+}
+
+/* NULL: it is not wanted any more. */
+static void accept_as(struct gateway_accept *at, const struct gen_listener *l)
+{
+	struct tls_ctx *old = at->as.tls;
+	at->as = l ? *l : (struct gen_listener){0};
+	if (at->as.tls)
+		tls_ctx_ref(at->as.tls);
+	tls_ctx_unref(old);
+}
+
 void gateway_listen(struct gateway *g, struct worker *w)
 {
 	pthread_mutex_lock(&g->listeners_lock);
@@ -216,12 +237,15 @@ void gateway_listen(struct gateway *g, struct worker *w)
 		struct gateway_listener *l = list_entry(it, struct gateway_listener, node);
 		struct gateway_accept *at = &l->at[w->base.index];
 		bool run = l->wanted && !g->draining;
+		if (run && w->current)
+			accept_as(at, gen_listener(w->current->gen, l->id));
 		if (run && !at->ln) {
 			at->ln = listener_start(w->base.loop, at->fd, on_accept, at);
 		} else if (!run && at->ln) {
 			struct listener *ln = at->ln;
 			at->ln = NULL;
 			listener_stop(ln, true);
+			accept_as(at, NULL);
 		}
 	}
 	pthread_mutex_unlock(&g->listeners_lock);

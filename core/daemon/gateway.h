@@ -31,6 +31,7 @@
  */
 struct gateway_listener {
 	struct list node;
+	unsigned id; /* never used again */
 	char *address;
 	struct net_addr addr;
 	atomic_bool half_close; /* as the newest generation has it */
@@ -38,7 +39,8 @@ struct gateway_listener {
 	struct gateway_accept {
 		struct gateway_listener *l;
 		struct worker *w;
-		struct listener *ln; /* used on its worker alone */
+		struct listener *ln;    /* used on its worker alone */
+		struct gen_listener as; /* likewise: as the newest generation has it, tls a ref */
 		int fd;
 	} at[WORKERS_MAX];
 };
@@ -57,6 +59,7 @@ struct gateway {
 	pthread_mutex_t listeners_lock; /* never on a request's way */
 	struct generation *current;
 	uint64_t next_id;
+	unsigned next_listener;
 	unsigned generations; /* alive */
 	bool finished;        /* every worker has let go of the last one */
 	bool ended;           /* and so have all generations */
@@ -94,6 +97,8 @@ void gateway_each(struct gateway *g, void (*fn)(void *arg, struct worker *w),
 /* What a generation sets for the whole process. */
 void gateway_apply(struct gateway *g, const struct conf *c);
 int gateway_bind(struct gateway *g, const struct conf *c, struct conf_diag *d);
+/* The id of each listener of `c`, which are bound. */
+void gateway_listener_ids(struct gateway *g, const struct conf *c, unsigned *ids);
 /* On every worker: starts listeners that are wanted, stops those that are not. On the control
  * thread afterwards. */
 void gateway_listen(struct gateway *g, struct worker *w);

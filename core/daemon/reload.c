@@ -294,20 +294,21 @@ static void build(struct reload *r)
 {
 	struct gateway *g = r->g;
 	struct stacks *s = stacks_new(r->conf, &host_table, false, &r->d);
-	if (!s) {
-		refuse(r, EXIT_CONFIG);
-		return;
-	}
-	int code = gateway_bind(g, r->conf, &r->d);
+	struct contexts *x = contexts_new(r->conf, &r->d);
+	int code = s && x ? gateway_bind(g, r->conf, &r->d) : EXIT_CONFIG;
 	if (code == 0)
 		code = bind_admin(r);
 	if (code) {
+		contexts_free(x);
 		stacks_free(s);
 		refuse(r, code);
 		return;
 	}
 	r->gen = gen_new(g->next_id++, steal(&r->conf), s, g->nworkers, released);
 	r->gen->owner = g;
+	_cleanup_(xfreep) unsigned *ids = xcalloc(r->gen->conf->nlisteners, sizeof(*ids));
+	gateway_listener_ids(g, r->gen->conf, ids);
+	gen_listen(r->gen, x, ids);
 	g->generations++;
 	loop_timer_in(g->loop, &r->timer, ATTACH_NS);
 	gateway_each(g, attach_worker, attached, r);
@@ -410,6 +411,7 @@ int reload_check(const char *conf_path, const char *module_dir, bool quiet)
 	conf_diag_init(&d);
 	struct conf *c = conf_load_wrong(conf_path, module_dir, &d);
 	struct stacks *s = c ? stacks_new(c, &host_table, true, &d) : NULL;
+	contexts_free(c ? contexts_new(c, &d) : NULL);
 	int code = s && d.errors == 0 ? 0 : EXIT_CONFIG;
 	if (d.text.n && !(quiet && code == 0))
 		fwrite(d.text.p, 1, d.text.n, stderr);

@@ -7,6 +7,8 @@
 #include "tx/conn.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "net/tls.h"
 #include "tx/tx.h"
 
 #include <stdlib.h>
@@ -43,6 +45,19 @@ struct conn *conn_accept(struct worker *w, int fd, const struct sockaddr *peer, 
 	return c;
 }
 
+struct conn *conn_accept_tls(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
+                             bool half_close, const struct gen_listener *l)
+{
+	struct conn *c = conn_accept(w, fd, peer, len, half_close);
+	stream_accept_tls(c->s, l->tls);
+	c->tls = c->shaking = true;
+	c->listener = l->id;
+	c->shaken = l->shaken;
+	c->failed = l->failed;
+	conn_deadline(c, limits(c)->header_timeout);
+	return c;
+}
+
 void conn_deadline(struct conn *c, uint64_t ns)
 {
 	c->progress = stream_written(c->s) + stream_read_total(c->s);
@@ -72,6 +87,12 @@ struct conn *conn_close(struct conn *c)
 	if (w->draining && list_empty(&w->conns) && w->drained)
 		w->drained(w);
 	return NULL;
+}
+
+void conn_leave(struct conn *c)
+{
+	stream_tls_bye(c->s);
+	conn_close(c);
 }
 
 /* RFC 9112 §9.6: the answer would be lost in a reset if the socket closed with unread bytes in it.
@@ -113,7 +134,7 @@ void conn_next(struct conn *c, bool keep, uint64_t rest)
 	if (stream_in(c->s).n > 0)
 		loop_defer(c->w->base.loop, &c->next);
 	else if (c->half_close ? c->eof : c->gone)
-		conn_close(c);
+		conn_leave(c);
 }
 
 /* The next request's first byte is there. */
@@ -147,7 +168,7 @@ static void conn_ended(struct conn *c)
 {
 	if (!c->tx) {
 		if (stream_in(c->s).n == 0)
-			conn_close(c);
+			conn_leave(c);
 	} else if (c->half_close || tx_in(c->tx, S_PARSE)) {
 		tx_go(c->tx); /* a head or body that is not whole will never be */
 	} else {
@@ -155,9 +176,28 @@ static void conn_ended(struct conn *c)
 	}
 }
 
+/* No request, so no record: a line for whoever looks for the reason, and a number. */
+static void conn_not_shaken(struct conn *c, struct str why)
+{
+	static struct log_limit limit;
+	stat_add(c->failed, 1);
+	log_limited(&limit, 5, LOG_L_INFO, "TLS handshake failed client=%s: %.*s", c->peer,
+	            STR_FMT(why));
+	conn_close(c);
+}
+
 static void conn_event(void *arg, unsigned what)
 {
 	struct conn *c = arg;
+	if ((what & STREAM_ERROR) && c->shaking && !(what & STREAM_CONNECTED)) {
+		conn_not_shaken(c, stream_tls_error(c->s));
+		return;
+	}
+	if (what & STREAM_CONNECTED) {
+		c->shaking = false;
+		stat_add(c->shaken, 1);
+		conn_deadline(c, limits(c)->idle_timeout);
+	}
 	if (what & STREAM_ERROR) {
 		conn_close(c);
 		return;
@@ -179,8 +219,12 @@ static void conn_event(void *arg, unsigned what)
 static void conn_timer(void *arg)
 {
 	struct conn *c = arg;
+	if (c->shaking) {
+		conn_not_shaken(c, STR("it took too long"));
+		return;
+	}
 	if (!c->tx) {
-		conn_close(c);
+		conn_leave(c);
 		return;
 	}
 	uint64_t progress = stream_written(c->s) + stream_read_total(c->s);

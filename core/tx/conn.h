@@ -28,6 +28,11 @@ struct conn {
 	uint32_t lingered;
 	bool lingering;
 	bool half_close;
+	bool tls;
+	bool shaking;      /* the TLS handshake is under way */
+	unsigned listener; /* the socket's id; of TLS only */
+	struct stat *shaken;
+	struct stat *failed;
 	bool gone;                                          /* the client has hung up */
 	bool eof;                                           /* and all that it sent has been read */
 	void (*explained)(struct merlon_tx *tx, void *arg); /* explain: its tx is dry */
@@ -38,11 +43,16 @@ struct conn {
 /* Takes fd. */
 struct conn *conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
                          bool half_close);
+/* The same over TLS, by the context of `l`. */
+struct conn *conn_accept_tls(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,
+                             bool half_close, const struct gen_listener *l);
 /* The tx has ended and is gone. keep: another request may follow. rest: bytes of its body to drop
  * first. */
 void conn_next(struct conn *c, bool keep, uint64_t rest);
 /* Ends the connection; a live tx is told first. Returns NULL. */
 struct conn *conn_close(struct conn *c);
+/* The same of one that is between requests: a TLS client is told that nothing was cut off. */
+void conn_leave(struct conn *c);
 /* Whether nobody is there to answer any more: the client has closed its side, and its listener
  * takes that for an end. */
 static inline bool conn_gone(const struct conn *c)

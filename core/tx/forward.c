@@ -206,12 +206,13 @@ static void out_forwarded(merlon_tx *tx, struct http_out *o)
 	struct str fwd = from_proxy ? said_before(tx, is_forwarded) : STR("");
 	const struct str hops[] = {xff, str_of(tx->c->peer)};
 	http_out_joined(o, STR("X-Forwarded-For"), hops, 2);
-	http_out_field(o, STR("X-Forwarded-Proto"), proto ? proto->value : STR("http"));
+	struct str own = tx->c->tls ? STR("https") : STR("http");
+	http_out_field(o, STR("X-Forwarded-Proto"), proto ? proto->value : own);
 	if (host && host->value.n)
 		http_out_field(o, STR("X-Forwarded-Host"), host->value);
 	struct str node = forwarded_node(tx);
-	const struct str all[] = {fwd, STR("for="), node, STR(";proto=http")};
-	http_out_joined(o, STR("Forwarded"), all, 4);
+	const struct str all[] = {fwd, STR("for="), node, STR(";proto="), own};
+	http_out_joined(o, STR("Forwarded"), all, 5);
 }
 
 /* Fields that the upstream's configuration or a module's edit sets are not the client's to set. */
@@ -231,6 +232,9 @@ static void mark_overridden(merlon_tx *tx, const struct conf_upstream *u)
 static struct str upstream_host(const struct conf_upstream *u)
 {
 	struct str server = u->servers[0];
+	/* The scheme's own port goes without saying (RFC 9110 §4.2.3). */
+	if (u->tls && str_ends(server, STR(":443")))
+		server.n -= 4;
 	return str_starts(server, STR("unix:")) ? STR("localhost") : server;
 }
 

@@ -84,6 +84,32 @@ struct generation *gen_new(uint64_t id, struct conf *conf, struct stacks *stacks
 	return g;
 }
 
+void gen_listen(struct generation *g, struct contexts *x, const unsigned *ids)
+{
+	const struct conf *c = g->conf;
+	struct stat_family *f = stats_family(STAT_COUNTER, "merlon_tls_handshakes_total",
+	                                     "TLS handshakes with clients.", "listener,result");
+	g->contexts = x;
+	g->listeners = xcalloc(c->nlisteners + 1, sizeof(*g->listeners));
+	for (unsigned i = 0; i < c->nlisteners; i++) {
+		struct gen_listener *l = &g->listeners[i];
+		l->id = ids[i];
+		l->tls = x->listeners[i];
+		if (!l->tls)
+			continue;
+		l->shaken = stats_get(f, (struct str[]){c->listeners[i].name, STR("success")});
+		l->failed = stats_get(f, (struct str[]){c->listeners[i].name, STR("failure")});
+	}
+}
+
+const struct gen_listener *gen_listener(const struct generation *g, unsigned id)
+{
+	for (unsigned i = 0; g->listeners && i < g->conf->nlisteners; i++)
+		if (g->listeners[i].id == id)
+			return &g->listeners[i];
+	return NULL;
+}
+
 void gen_free(struct generation *g)
 {
 	if (!g)
@@ -91,6 +117,8 @@ void gen_free(struct generation *g)
 	stacks_retire(g->stacks);
 	stacks_free(g->stacks);
 	conf_free(g->conf);
+	contexts_free(g->contexts);
+	free(g->listeners);
 	free(g->routes);
 	models_free(g->models);
 	free(g->trusted);
@@ -114,7 +142,8 @@ int gen_attach(struct generation *g, struct worker *w, const char **module)
 	gw->gen = g;
 	gw->worker = w;
 	gw->holds = 1;
-	gw->upstreams = upstreams_new(&w->pools, g->conf);
+	gw->upstreams =
+	    upstreams_new(&w->pools, g->conf, g->contexts ? g->contexts->upstreams : NULL);
 	atomic_fetch_add(&g->live, 1);
 	/* A module may begin a call while it starts. */
 	if (stacks_worker_start(g->stacks, &w->base, module)) {

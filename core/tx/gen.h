@@ -14,12 +14,20 @@
 #include "conf/conf.h"
 #include "net/listener.h"
 #include "stack/stack.h"
+#include "tx/contexts.h"
 #include "tx/models.h"
 #include "upstream/pool.h"
 
 struct worker;
 struct generation;
 
+/* A listener of the configuration, over a socket of the process. */
+struct gen_listener {
+	unsigned id;         /* the socket's */
+	struct tls_ctx *tls; /* NULL: plain */
+	struct stat *shaken; /* merlon_tls_handshakes_total{listener,result} */
+	struct stat *failed;
+};
 struct gen_route {
 	const struct conf_route *conf;
 	const struct stack *stack;
@@ -44,7 +52,9 @@ struct generation {
 	                                 paths, longest prefix */
 	unsigned nroutes;
 	struct models *models;
-	struct gen_route nowhere; /* counts what was refused before a route was known */
+	struct gen_route nowhere;       /* counts what was refused before a route was known */
+	struct gen_listener *listeners; /* in the conf's order; NULL: there are no sockets */
+	struct contexts *contexts;      /* NULL: nobody is reached by TLS */
 	struct net_prefix *trusted;
 	unsigned ntrusted;
 	unsigned nworkers;
@@ -56,6 +66,10 @@ struct generation {
 /* Takes conf and stacks. Control thread. */
 struct generation *gen_new(uint64_t id, struct conf *conf, struct stacks *stacks, unsigned nworkers,
                            void (*released)(struct generation *g));
+/* Before workers attach: takes the contexts; ids are those of the listeners' sockets. */
+void gen_listen(struct generation *g, struct contexts *x, const unsigned *ids);
+/* NULL: the generation does not know the socket. */
+const struct gen_listener *gen_listener(const struct generation *g, unsigned id);
 /* The control thread lets go: another generation is published, or this one was refused. */
 void gen_control_unref(struct generation *g);
 /* Control thread, after `released`. */

@@ -34,6 +34,8 @@ static void resolve_attributes(merlon_tx *tx)
 	attrs_set_str(as, STR("req.path"), tx->url.path);
 	attrs_set_str(as, STR("req.host"), tx->host);
 	attrs_set_str(as, STR("action"), tx->call.action);
+	if (tx->c && tx->c->tls)
+		tx_tls_attributes(tx);
 }
 
 enum step_result step_resolve(merlon_tx *tx)

@@ -27,6 +27,7 @@ static const struct fault_words *fault_words(enum exchange_fault f)
 		return &late;
 	case EX_CONNECT:
 	case EX_RESOLVE:
+	case EX_TLS:
 		return &unreached;
 	case EX_CLOSED:
 	case EX_MALFORMED:

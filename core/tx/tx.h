@@ -216,6 +216,8 @@ static inline bool tx_suspended(const merlon_tx *tx)
 /* The step under way is this one. */
 bool tx_in(const merlon_tx *tx, enum step_id s);
 
+/* tls.*: what the client's connection is, and its certificate now. (tlsattr.c) */
+void tx_tls_attributes(merlon_tx *tx);
 /* Takes request-body bytes off the connection: decodes, scans, parks. STEP_NEXT, or a refusal.
  * (body.c) */
 enum step_result body_pull(merlon_tx *tx);

@@ -64,7 +64,7 @@ void worker_drain(struct worker *w)
 	{
 		struct conn *c = list_entry(it, struct conn, node);
 		if (!c->tx && !c->lingering)
-			conn_close(c);
+			conn_leave(c);
 	}
 	if (list_empty(&w->conns) && w->drained)
 		w->drained(w);

@@ -31,6 +31,8 @@ const char *exchange_strfault(enum exchange_fault f)
 		return "upstream_malformed";
 	case EX_RESOLVE:
 		return "upstream_resolve";
+	case EX_TLS:
+		return "upstream_tls";
 	}
 	return "upstream_fault";
 }
@@ -364,10 +366,22 @@ void exchange_abort(struct exchange *ex)
 }
 
 /* ---- what the loop tells ---- */
+bool exchange_log_tls(const struct exchange *ex)
+{
+	static struct log_limit limit;
+	const struct server *s = ex->server;
+	struct str why = stream_tls_error(ex->c->s);
+
+	if (why.n > 0)
+		log_limited(&limit, 2, LOG_L_WARN, "TLS failed upstream=%.*s server=%.*s: %.*s",
+		            STR_FMT(s->upstream), STR_FMT(s->address), STR_FMT(why));
+	return why.n > 0;
+}
+
 static void connect_event(struct exchange *ex, unsigned what)
 {
 	if (!(what & STREAM_CONNECTED)) {
-		attempt_failed(ex, EX_CONNECT);
+		attempt_failed(ex, exchange_log_tls(ex) ? EX_TLS : EX_CONNECT);
 		return;
 	}
 	ex->state = EXCHANGE_HEAD;
@@ -380,6 +394,8 @@ static void unsent_event(struct exchange *ex, unsigned what)
 {
 	if (!(what & (STREAM_IN | STREAM_EOF | STREAM_HANGUP | STREAM_ERROR)))
 		return;
+	if (!ex->reused)
+		exchange_log_tls(ex);
 	if (ex->reused)
 		stale(ex);
 	else

@@ -25,6 +25,7 @@ enum exchange_fault {
 	EX_CLOSED = 4,    /* closed or reset before or within the response: 502 */
 	EX_MALFORMED = 5, /* the response breaks the rules: 502 */
 	EX_RESOLVE = 6,   /* the name does not resolve: 502 */
+	EX_TLS = 7,       /* no server is, in TLS, whom it should be: 502 */
 };
 const char *
 exchange_strfault(enum exchange_fault f); /* "upstream_timeout" and the like, for reason */

@@ -48,6 +48,8 @@ struct exchange {
 void exchange_release(struct exchange *ex, bool pool);
 /* Ends it and tells the owner, at once: only from the loop. The exchange may be gone afterwards. */
 void exchange_broken(struct exchange *ex, enum exchange_fault f);
+/* Logs why TLS failed on its connection; false: it did not. */
+bool exchange_log_tls(const struct exchange *ex);
 /* Sets the deadline that counts now. */
 void exchange_arm(struct exchange *ex);
 

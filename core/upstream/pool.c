@@ -10,9 +10,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/url.h"
 #include "upstream/health.h"
 #include "upstream/server.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define SERVERS_MAX 64 /* bits of balance()'s mask */
@@ -56,17 +58,32 @@ void upstream_conn_close(struct upstream_conn *c)
 	server_unref(s);
 }
 
+/* What is to be TLS is never anything else. */
+static struct stream *conn_dial(struct server *s, const struct net_addr *addr,
+                                struct upstream_conn *c, int *err)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&addr->ss;
+	const struct pools *p = s->pools;
+
+	if (!s->tls)
+		return stream_connect(p->loop, sa, addr->len, p->blocks, conn_event, c, err);
+	if (s->ctx)
+		return stream_connect_tls(p->loop, sa, addr->len, p->blocks, s->ctx, s->name,
+		                          &s->session, conn_event, c, err);
+	*err = EPROTO;
+	return NULL;
+}
+
 struct upstream_conn *conn_open(struct server *s, const struct net_addr *addr, struct exchange *ex)
 {
 	static struct log_limit limit;
 	struct upstream_conn *c = xcalloc(1, sizeof(*c));
 	int err = 0;
 
-	c->s = stream_connect(s->pools->loop, (const struct sockaddr *)&addr->ss, addr->len,
-	                      s->pools->blocks, conn_event, c, &err);
+	c->s = conn_dial(s, addr, c, &err);
 	if (!c->s) {
 		free(c);
-		log_limited(&limit, 2, LOG_L_ERROR, "no descriptor to reach server=%.*s: %s",
+		log_limited(&limit, 2, LOG_L_ERROR, "cannot reach server=%.*s: %s",
 		            STR_FMT(s->address), strerror(err));
 		return NULL;
 	}
@@ -155,6 +172,9 @@ void server_unref(struct server *s)
 	list_del(&s->node);
 	loop_timer_drop(s->pools->loop, &s->expiry);
 	lookup_deinit(s);
+	tls_session_free(s->session);
+	tls_ctx_unref(s->ctx);
+	free((void *)(uintptr_t)s->name.p);
 	free((void *)(uintptr_t)s->upstream.p);
 	free((void *)(uintptr_t)s->address.p);
 	free(s);
@@ -163,6 +183,35 @@ void server_unref(struct server *s)
 static struct str keep_str(struct str s)
 {
 	return (struct str){str_dup(s), s.n};
+}
+
+static void settings_of(const struct conf_upstream *u, uint8_t out[SHA256_LEN])
+{
+	const struct str parts[] = {u->tls_ca, u->tls_name, u->tls_certificate, u->tls_key};
+	struct digest *d;
+
+	memset(out, 0, SHA256_LEN);
+	if (!u->tls)
+		return;
+	d = digest_new(STR_NONE);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		const uint64_t n = parts[i].n;
+
+		digest_add(d, (struct str){(const char *)&n, sizeof(n)});
+		digest_add(d, parts[i]);
+	}
+	digest_get(d, out);
+	digest_free(d);
+}
+
+static struct str name_of(const struct conf_upstream *u, struct str address)
+{
+	struct str host = STR_NONE;
+	uint16_t port;
+
+	if (u->tls_name.n > 0)
+		return u->tls_name;
+	return url_hostport(address, &host, &port) ? host : STR_NONE;
 }
 
 static struct server *server_new(struct pools *p, const struct conf_upstream *u, struct str address)
@@ -177,6 +226,9 @@ static struct server *server_new(struct pools *p, const struct conf_upstream *u,
 	s->upstream = keep_str(u->name);
 	s->address = keep_str(address);
 	s->gauge = f ? stats_get(f, labels) : NULL;
+	s->tls = u->tls;
+	settings_of(u, s->settings);
+	s->name = keep_str(name_of(u, address));
 	list_init(&s->idle);
 	loop_timer_init(&s->expiry, server_expire, s);
 	lookup_init(s);
@@ -184,20 +236,38 @@ static struct server *server_new(struct pools *p, const struct conf_upstream *u,
 	return s;
 }
 
+/* Files with other content: what was verified by the old ones is not gone on with. */
+static void server_trust(struct server *s, struct tls_ctx *ctx)
+{
+	if (!ctx || tls_ctx_same(s->ctx, ctx))
+		return;
+	if (s->ctx)
+		close_idle(s);
+	tls_session_free(s->session);
+	s->session = NULL;
+	tls_ctx_unref(s->ctx);
+	s->ctx = tls_ctx_ref(ctx);
+}
+
 /* A reload finds the server again, with the connections it has and what is known of its health. */
-static struct server *server_use(struct pools *p, const struct conf_upstream *u, struct str address)
+static struct server *server_use(struct pools *p, const struct conf_upstream *u,
+                                 struct tls_ctx *ctx, struct str address)
 {
 	struct server *found = NULL;
+	uint8_t settings[SHA256_LEN];
 
+	settings_of(u, settings);
 	list_each(it, &p->servers)
 	{
 		struct server *s = list_entry(it, struct server, node);
 
-		if (str_eq(s->upstream, u->name) && str_eq(s->address, address))
+		if (str_eq(s->upstream, u->name) && str_eq(s->address, address) &&
+		    memcmp(s->settings, settings, sizeof(settings)) == 0)
 			found = s;
 	}
 	if (!found)
 		found = server_new(p, u, address);
+	server_trust(found, ctx);
 	/* The expiry's timer may be late for a shorter time; conn_lease() looks by itself. */
 	found->keep_alive = u->keep_alive;
 	found->users++;
@@ -212,7 +282,8 @@ static void server_leave(struct server *s)
 }
 
 /* ---- upstreams of a generation ---- */
-static void upstream_init(struct upstream *u, struct pools *p, const struct conf_upstream *conf)
+static void upstream_init(struct upstream *u, struct pools *p, const struct conf_upstream *conf,
+                          struct tls_ctx *ctx)
 {
 	u->conf = conf;
 	u->pools = p;
@@ -224,16 +295,16 @@ static void upstream_init(struct upstream *u, struct pools *p, const struct conf
 	}
 	u->servers = xcalloc(u->nservers ? u->nservers : 1, sizeof(struct server *));
 	for (unsigned i = 0; i < u->nservers; i++)
-		u->servers[i] = server_use(p, conf, conf->servers[i]);
+		u->servers[i] = server_use(p, conf, ctx, conf->servers[i]);
 	health_start(u);
 }
 
-struct upstream *upstreams_new(struct pools *p, const struct conf *c)
+struct upstream *upstreams_new(struct pools *p, const struct conf *c, struct tls_ctx *const *tls)
 {
 	struct upstream *us = xcalloc(c->nupstreams ? c->nupstreams : 1, sizeof(*us));
 
 	for (unsigned i = 0; i < c->nupstreams; i++)
-		upstream_init(&us[i], p, &c->upstreams[i]);
+		upstream_init(&us[i], p, &c->upstreams[i], tls ? tls[i] : NULL);
 	return us;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Servers and their idle connections, per worker. A server is known by its address and settings; it
- * outlives generations, and so do its idle connections, as long as some generation names it.
+ * Servers and their idle connections, per worker. A server is known by its upstream, its address
+ * and its settings of TLS; it outlives generations, and so do its idle connections, as long as some
+ * generation names it.
  */
 #ifndef UPSTREAM_POOL_H
 #define UPSTREAM_POOL_H
@@ -12,6 +13,7 @@
 #include "conf/conf.h"
 #include "net/resolve.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 /* One a worker. */
 struct pools {
@@ -37,8 +39,10 @@ struct upstream {
 	struct health *health; /* active checks; NULL: none */
 	bool probe;            /* one server, for a check of it: tried also while it is down */
 };
-/* All upstreams of a generation on this worker, in the conf's order; ends with upstreams_free(). */
-struct upstream *upstreams_new(struct pools *p, const struct conf *c);
+/* All upstreams of a generation on this worker, in the conf's order; ends with upstreams_free().
+ * tls: their contexts, in that order too; NULL, whole or for one that wants TLS: it is never
+ * reached. */
+struct upstream *upstreams_new(struct pools *p, const struct conf *c, struct tls_ctx *const *tls);
 struct upstream *upstreams_free(struct upstream *u, unsigned n);
 /* Closes every idle connection (drain). */
 void pools_close_idle(struct pools *p);

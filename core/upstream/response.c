@@ -202,6 +202,7 @@ void response_event(struct exchange *ex, unsigned what)
 		return;
 	}
 	if (what & STREAM_ERROR) {
+		exchange_log_tls(ex);
 		if (ex->state == EXCHANGE_HEAD)
 			health_fault(ex->server);
 		exchange_broken(ex, EX_CLOSED);

@@ -8,6 +8,7 @@
 #ifndef UPSTREAM_SERVER_H
 #define UPSTREAM_SERVER_H
 
+#include "base/hash.h"
 #include "http/parse.h"
 #include "upstream/exchange.h"
 #include "upstream/pool.h"
@@ -19,6 +20,11 @@ struct server {
 	struct pools *pools;
 	struct str upstream; /* both from the heap */
 	struct str address;
+	bool tls;
+	uint8_t settings[SHA256_LEN]; /* of TLS: another set is another server */
+	struct str name;              /* whom its certificate must name; from the heap */
+	struct tls_ctx *ctx;          /* of the newest generation; NULL: without TLS, or dry */
+	struct tls_session *session;
 	unsigned users;
 	unsigned refs;
 	uint64_t keep_alive;

@@ -294,7 +294,7 @@ static void connections_outlive_a_generation(void)
 	conf_up.nservers = 1;
 	fake_start();
 	fd = fake_serve(0, -1);
-	next = upstreams_new(&pools, &conf);
+	next = upstreams_new(&pools, &conf, NULL);
 	up = upstreams_free(up, 1);
 	up = next;
 	CU_ASSERT_EQUAL(idle_conns(), 1);
@@ -303,7 +303,7 @@ static void connections_outlive_a_generation(void)
 	/* The server is no longer named: its exchange ends well, its connection is not kept. */
 	client_begin(&a);
 	CU_ASSERT(fake_request(fd));
-	next = upstreams_new(&pools, &none);
+	next = upstreams_new(&pools, &none, NULL);
 	fake_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
 	while (!a.head)
 		turn();

@@ -185,7 +185,7 @@ static inline void fake_start(void)
 	resolver = resolver_new(loop);
 	block_pool_init(&blocks, 16);
 	pools_init(&pools, loop, resolver, &blocks);
-	up = upstreams_new(&pools, &conf);
+	up = upstreams_new(&pools, &conf, NULL);
 }
 
 static inline void fake_stop(void)
