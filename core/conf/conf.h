@@ -86,6 +86,11 @@ struct conf_header {
 	bool secret;        /* the value held a ${...} reference */
 	struct str written; /* as in the file, for -T */
 };
+struct conf_identity {
+	const struct conf_node *node;
+	struct str name;      /* of the header */
+	struct str attribute; /* "id.sub" */
+};
 struct conf_upstream {
 	const struct conf_node *node;
 	struct str name;
@@ -93,6 +98,8 @@ struct conf_upstream {
 	unsigned nservers;
 	struct conf_header *headers;
 	unsigned nheaders;
+	struct conf_identity *identity; /* what the server is told of the request */
+	unsigned nidentity;
 	uint64_t connect_timeout;    /* ns; default 5s */
 	uint64_t first_byte_timeout; /* 600s */
 	uint64_t idle_timeout;       /* 300s */

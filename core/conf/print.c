@@ -262,6 +262,16 @@ static void put_upstream(struct printer *p, const struct conf_upstream *u)
 		}
 		put(p, " );");
 	}
+	if (u->nidentity > 0) {
+		put(p, "\n    identity_headers = (");
+		for (unsigned i = 0; i < u->nidentity; i++) {
+			put(p, "%s {", i > 0 ? "," : "");
+			put_key(p, "name", u->identity[i].name);
+			put_key(p, "value", u->identity[i].attribute);
+			put(p, " }");
+		}
+		put(p, " );");
+	}
 	if (u->health_path.n > 0) {
 		put(p, "\n    health = {");
 		put_key(p, "path", u->health_path);

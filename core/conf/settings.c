@@ -18,6 +18,7 @@
 #include "conf/check.h"
 #include "conf/load.h"
 #include "conf/secret.h"
+#include "conf/settings_identity.h"
 #include "conf/settings_tls.h"
 
 #define WORKERS_MAX 64
@@ -95,8 +96,8 @@ static const struct conf_key upstream_keys[] = {
     {"headers", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL,
      "Headers set on each request; values may hold ${REF}."},
     {"health", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL, "Active health checks; default: none."},
-    {"identity_headers", KIND_LATER, CONF_NOWHERE, 0, "identity headers", NULL,
-     "Identity told to the upstream."},
+    {"identity_headers", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL,
+     "Attributes told to the upstream, each in a header of its own."},
     {"tls", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL,
      "TLS to this upstream, always verified; default: none."},
     {0},
@@ -190,6 +191,7 @@ const struct conf_table conf_tables[] = {
     {"limits", limits_keys},
     {"upstreams", upstream_keys},
     {"upstreams.headers", header_keys},
+    {"upstreams.identity_headers", conf_identity_keys},
     {"upstreams.health", health_keys},
     {"upstreams.tls", conf_upstream_tls_keys},
     {"models", model_keys},
@@ -319,6 +321,7 @@ static void more_upstream(void *item, const struct conf_node *n, struct arena *a
 		conf_error(d, health, "upstreams.health must be a group: { ... }");
 	else if (health)
 		conf_fill(health, health_keys, u, a, d);
+	conf_identity(u, a, d);
 	conf_upstream_tls(u, a, d);
 }
 

@@ -223,6 +223,8 @@ static void mark_overridden(merlon_tx *tx, const struct conf_upstream *u)
 		for (unsigned k = 0; k < u->nheaders && !(f->flags & HTTP_FIELD_DROP); k++)
 			if (str_ieq(f->name, u->headers[k].name))
 				f->flags |= HTTP_FIELD_DROP;
+		if (u->nidentity && identity_names(u, f->name))
+			f->flags |= HTTP_FIELD_DROP;
 		for (const struct edit *e = tx->edits[MERLON_REQUEST]; e; e = e->next)
 			if (e->op != MERLON_HDR_ADD && str_ieq(f->name, e->name))
 				f->flags |= HTTP_FIELD_DROP;
@@ -246,9 +248,26 @@ static struct str target(merlon_tx *tx)
 	return arena_printf(&tx->arena, "%.*s?%.*s", STR_FMT(tx->url.path), STR_FMT(tx->url.query));
 }
 
-bool forward_head(merlon_tx *tx, struct slice *out)
+/* What stands there by configuration, by identity, and by the edits of filters. */
+static void out_own(merlon_tx *tx, const struct conf_upstream *u, const struct str *identity,
+                    struct http_out *o)
+{
+	for (const struct edit *e = tx->edits[MERLON_REQUEST]; e; e = e->next)
+		if (e->op != MERLON_HDR_DEL && !identity_names(u, e->name))
+			http_out_field(o, e->name, e->value);
+	for (unsigned i = 0; i < u->nheaders; i++)
+		http_out_field(o, u->headers[i].name, u->headers[i].value);
+	for (unsigned i = 0; i < u->nidentity; i++)
+		if (identity[i].p)
+			http_out_field(o, u->identity[i].name, identity[i]);
+}
+
+int forward_head(merlon_tx *tx, struct slice *out)
 {
 	const struct conf_upstream *u = &tx->gw->gen->conf->upstreams[tx->route->upstream];
+	struct str *identity = arena_alloc(&tx->arena, (u->nidentity + 1) * sizeof(*identity));
+	if (!identity_values(tx, u, identity))
+		return FORWARD_E_IDENTITY;
 	struct buf *b = &tx->w->scratch;
 	buf_reset(b);
 	struct http_out o = {b, 0};
@@ -262,21 +281,17 @@ bool forward_head(merlon_tx *tx, struct slice *out)
 	    UINT64_C(1) << HTTP_F_TRACEPARENT | UINT64_C(1) << HTTP_F_TRACESTATE |
 	    UINT64_C(1) << HTTP_F_CONTENT_LENGTH | UINT64_C(1) << HTTP_F_TRANSFER_ENCODING;
 	http_out_fields(&o, &tx->head, skip);
-	for (const struct edit *e = tx->edits[MERLON_REQUEST]; e; e = e->next)
-		if (e->op != MERLON_HDR_DEL)
-			http_out_field(&o, e->name, e->value);
-	for (unsigned i = 0; i < u->nheaders; i++)
-		http_out_field(&o, u->headers[i].name, u->headers[i].value);
+	out_own(tx, u, identity, &o);
 	http_out_field(&o, STR("X-Request-Id"), tx->request_id);
 	out_trace(tx, &o);
 	out_forwarded(tx, &o);
 	enum http_framing framing = tx->chunked_up ? HTTP_CHUNKED : tx->head.framing;
 	http_out_framing(&o, framing, tx->head.length);
 	if (http_out_end(&o))
-		return false;
+		return FORWARD_E_LARGE;
 	*out = slice_copy(&tx->w->blocks, b->p, b->n);
 	/* The scratch held upstream credentials. */
 	if (u->nheaders)
 		mem_wipe(b->p, b->n);
-	return true;
+	return 0;
 }

@@ -58,7 +58,11 @@ static enum step_result upstream_begin(merlon_tx *tx)
 	tx->chunked_up =
 	    tx->head.framing == HTTP_CHUNKED || (tx->up.n > 0 && tx->head.framing != HTTP_NO_BODY);
 	struct slice head;
-	if (!forward_head(tx, &head))
+	int r = forward_head(tx, &head);
+	if (r == FORWARD_E_IDENTITY)
+		return tx_refuse(tx, 500, "internal_error",
+		                 "the model server cannot be told who asks", MERLON_END_ERROR);
+	if (r)
 		return tx_refuse(tx, 431, "header_fields_too_large",
 		                 "the forwarded head is too large", MERLON_END_ERROR);
 	tx->upstream_entered = true;

@@ -246,8 +246,14 @@ void tx_entered(merlon_tx *tx, const struct stack_line *l);
 /* Before every hook call: whose it is, and that it was entered. */
 void hook_begin(merlon_tx *tx, const struct stack_line *l, bool shadow);
 bool tx_has_entered(const merlon_tx *tx, const struct stack_line *l);
-/* Serialises the request head for the upstream. (forward.c) false: it does not fit. */
-bool forward_head(merlon_tx *tx, struct slice *out);
+/* Serialises the request head for the upstream. (forward.c) */
+enum { FORWARD_E_LARGE = 1, FORWARD_E_IDENTITY = 2 };
+int forward_head(merlon_tx *tx, struct slice *out);
+/* What the upstream's identity_headers say, p NULL: nothing. False: one has no form that could be
+ * sent; the record's reason is set. (identity.c) */
+bool identity_values(merlon_tx *tx, const struct conf_upstream *u, struct str *values);
+/* Whether that field is the gateway's to send, by anybody's spelling. */
+bool identity_names(const struct conf_upstream *u, struct str name);
 void forward_source(merlon_tx *tx); /* source address from the peer and trusted proxies */
 void forward_request_id(merlon_tx *tx);
 /* Response relaying. (relay.c) */

@@ -203,7 +203,7 @@ static void the_catalogue_finds_what_looking_at_all_finds(void)
 	                                    "*9",
 	                                    "m?1",
 	                                    "m-2?",
-	                                    "??-3",
+	                                    "?\?-3",
 	                                    "m-123*",
 	                                    "*m*",
 	                                    "*m",
