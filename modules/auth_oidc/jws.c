@@ -72,30 +72,34 @@ static json_t *decode_json(struct merlon_str part, const char **why)
 	return v;
 }
 
-static bool is_json_scalar(struct merlon_str part)
+/* Any JSON but an object, which the caller knows by its first byte. A list is one by its first byte
+ * too, so that jansson is not given a depth to recurse into. */
+static bool is_json(struct merlon_str part)
 {
-	size_t n = 0;
+	size_t n = 0, skip = 0;
 	uint8_t *bytes = decode(part, &n);
-	json_t *v = bytes ? json_loadb((const char *)bytes, n, JSON_DECODE_ANY, NULL) : NULL;
-	bool scalar = v && !json_is_object(v) && !json_is_array(v);
+	json_t *v = NULL;
+	bool is;
 
+	while (bytes && skip < n && strchr(" \t\r\n", bytes[skip]) && bytes[skip])
+		skip++;
+	is = bytes && skip < n && bytes[skip] == '[';
+	if (bytes && !is)
+		v = json_loadb((const char *)bytes, n, JSON_DECODE_ANY, NULL);
+	is |= v != NULL;
 	json_decref(v);
 	wipe(bytes, n);
-	return scalar;
+	return is;
 }
 
-/* What a byte of either base64 alphabet stands for; 64: of none. */
+/* What a byte stands for in either base64 alphabet; 64: in none. Those two that differ in them do
+ * not come before the first brace of a header. */
 static unsigned loose_digit(char c)
 {
 	static const char digits[] =
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	const char *at;
+	const char *at = c ? strchr(digits, c) : NULL;
 
-	if (c == '-' || c == '+')
-		return 62;
-	if (c == '_' || c == '/')
-		return 63;
-	at = c ? strchr(digits, c) : NULL;
 	return at ? (unsigned)(at - digits) : 64;
 }
 
@@ -116,12 +120,12 @@ static bool like_header(struct merlon_str part)
 			continue;
 		have -= 8;
 		char c = (char)(bits >> have & 0xff);
-		if (c == '{' || c == '[')
+		if (c == '{')
 			return true;
 		if (c != ' ' && c != '\t' && c != '\r' && c != '\n')
 			break;
 	}
-	return is_json_scalar(part);
+	return is_json(part);
 }
 
 static const char *asked_for(const json_t *header)
@@ -231,7 +235,9 @@ enum jwt_parsed jwt_parse(struct merlon_str token, struct jwt *out, const char *
 	*why = NULL;
 	if (token.len > JWT_MAX)
 		return refuse(why, "the token is too long");
-	if (token.len > 0 && token.ptr[0] == '{')
+	if (token.len == 0)
+		return JWT_NOT_ONE;
+	if (token.ptr[0] == '{')
 		return refuse(why, "only the compact form of a token is accepted");
 	p = split(token);
 	if (p.dots == 0 || !(like_header(p.v[0]) || (p.dots == 2 && p.v[0].len == 0)))

@@ -187,6 +187,7 @@ static void headers_are_refused_for_what_they_ask(void)
 	    "{\"alg\":\"RS256\",\"a\":NaN}",
 	    "{\"alg\":\"RS256\",\"a\":1e999}",
 	    "[\"RS256\"]",
+	    " \n[",
 	    "[{\"alg\":\"RS256\"}]",
 	    "\"RS256\"",
 	    "null",
@@ -321,6 +322,20 @@ static void parts_are_three_and_canonical(void)
 		expect(rows[i].want, rows[i].token);
 }
 
+static void no_token_is_none(void)
+{
+	const char *why;
+	struct jwt t;
+
+	CU_ASSERT_EQUAL(jwt_parse((struct merlon_str){NULL, 0}, &t, &why), JWT_NOT_ONE);
+	jwt_free(&t);
+	CU_ASSERT_EQUAL(jwt_parse((struct merlon_str){"\0.\0.\0", 5}, &t, &why), JWT_NOT_ONE);
+	jwt_free(&t);
+	CU_ASSERT_EQUAL(jwt_parse((struct merlon_str){H ".e30.c2l\0", sizeof(H) + 8}, &t, &why),
+	                JWT_BAD);
+	jwt_free(&t);
+}
+
 static void a_token_has_a_ceiling(void)
 {
 	char *z = mem_new(JWT_MAX + 2, 1);
@@ -358,5 +373,5 @@ UNIT_MAIN("jose", UNIT(base64url_is_the_inverse_of_encoding), UNIT(base64url_unu
           UNIT(base64url_knows_no_other_byte), UNIT(base64url_has_no_padding_and_no_odd_length),
           UNIT(headers_are_refused_for_what_they_ask), UNIT(harmless_headers_are_read),
           UNIT(a_kid_has_a_ceiling), UNIT(claims_are_one_object), UNIT(nesting_has_a_ceiling),
-          UNIT(parts_are_three_and_canonical), UNIT(a_token_has_a_ceiling),
+          UNIT(parts_are_three_and_canonical), UNIT(no_token_is_none), UNIT(a_token_has_a_ceiling),
           UNIT(every_cut_and_every_flip_is_survived))

@@ -140,6 +140,8 @@ static void age_is_counted_from_iat(void)
 	check_rows(rows, sizeof(rows) / sizeof(rows[0]), &r);
 	CU_ASSERT_EQUAL(check(HEADER, rows[2].claims, &r, NOW, &expires), JWT_HOLDS);
 	CU_ASSERT_EQUAL(expires, INT64_C(1899999940));
+	CU_ASSERT_EQUAL(check(HEADER, rows[1].claims, &r, NOW, &expires), JWT_HOLDS);
+	CU_ASSERT_EQUAL(expires, INT64_C(1900000100));
 	CU_ASSERT_EQUAL(check(HEADER, rows[1].claims, &rules, NOW, &expires), JWT_HOLDS);
 	CU_ASSERT_EQUAL(expires, INT64_C(1900000100));
 }

@@ -216,34 +216,46 @@ static bool legal(enum jose_alg alg, enum kind kind)
 	}
 }
 
-/* The token names an algorithm and is signed as well as the key can; the key's own alg is absent,
- * or the token's, or another. */
+/* The key's own alg is each that it can have; with and without a kid that chooses it. */
+static void check_bound(enum kind kind, enum jose_alg alg, const char *plain, const char *named)
+{
+	for (unsigned own = 0; own < JOSE_ALGS; own++) {
+		bool want = own == alg;
+		struct jwks *k;
+		char more[64];
+
+		if (!legal((enum jose_alg)own, kind))
+			continue;
+		snprintf(more, sizeof(more), "\"kid\":\"k\",\"alg\":\"%s\"", jose_alg_names[own]);
+		k = set_with(keys[kind], more);
+		CU_ASSERT_EQUAL(verify(k, plain, ALL), want ? JWKS_OK : JWKS_NO_KEY);
+		CU_ASSERT_EQUAL(verify(k, named, ALL), want ? JWKS_OK : JWKS_BAD);
+		jwks_free(k);
+	}
+}
+
+/* The token names an algorithm and is signed as well as the key can. */
 static void only_legal_cells_hold(void)
 {
 	unsigned held = 0;
 
 	begin();
-	for (unsigned kind = 0; kind < KINDS; kind++) {
-		struct jwks *plain = set_with(keys[kind], "");
-		for (unsigned alg = 0; alg < JOSE_ALGS; alg++) {
-			bool want = legal((enum jose_alg)alg, (enum kind)kind);
-			char *z = signed_as((enum jose_alg)alg, keys[kind], "");
-			CU_ASSERT_EQUAL(verify(plain, z, ALL), want ? JWKS_OK : JWKS_NO_KEY);
-			CU_ASSERT_EQUAL(verify(plain, z, ALL & ~JOSE_BIT(alg)), JWKS_BAD);
-			held += want;
-			for (unsigned own = 0; own < JOSE_ALGS; own++) {
-				char more[64];
-				if (!legal((enum jose_alg)own, (enum kind)kind))
-					continue;
-				snprintf(more, sizeof(more), "\"alg\":\"%s\"", jose_alg_names[own]);
-				struct jwks *bound = set_with(keys[kind], more);
-				CU_ASSERT_EQUAL(verify(bound, z, ALL),
-				                want && own == alg ? JWKS_OK : JWKS_NO_KEY);
-				jwks_free(bound);
-			}
-			free(z);
-		}
-		jwks_free(plain);
+	for (unsigned i = 0; i < KINDS * JOSE_ALGS; i++) {
+		enum kind kind = i / JOSE_ALGS;
+		enum jose_alg alg = i % JOSE_ALGS;
+		bool want = legal(alg, kind);
+		char *plain = signed_as(alg, keys[kind], "");
+		char *named = signed_as(alg, keys[kind], "\"kid\":\"k\"");
+		struct jwks *k = set_with(keys[kind], "\"kid\":\"k\"");
+
+		CU_ASSERT_EQUAL(verify(k, plain, ALL), want ? JWKS_OK : JWKS_NO_KEY);
+		CU_ASSERT_EQUAL(verify(k, named, ALL), want ? JWKS_OK : JWKS_BAD);
+		CU_ASSERT_EQUAL(verify(k, named, ALL & ~JOSE_BIT(alg)), JWKS_BAD);
+		held += want;
+		check_bound(kind, alg, plain, named);
+		jwks_free(k);
+		free(plain);
+		free(named);
 	}
 	CU_ASSERT_EQUAL(held, 6 * 2 + 3 + 2);
 }
@@ -290,6 +302,9 @@ static void a_secret_verifies_hmac_alone(void)
 	CU_ASSERT_EQUAL(verify(k, z, ALL), JWKS_BAD);
 	free(z);
 	z = mint_token(JOSE_HS256, NULL, txt_of(secret), "{\"alg\":\"HS384\"}", CLAIMS);
+	CU_ASSERT_EQUAL(verify(k, z, ALL), JWKS_BAD);
+	free(z);
+	z = mint_token(JOSE_HS256, NULL, txt_of(secret), "{\"alg\":\"RS256\"}", CLAIMS);
 	CU_ASSERT_EQUAL(verify(k, z, ALL), JWKS_BAD);
 	free(z);
 	jwks_free(k);
@@ -396,6 +411,17 @@ static void rsa_signatures_are_as_long_as_the_key(void)
 	jwks_free(k);
 }
 
+static void what_was_not_parsed_does_not_hold(void)
+{
+	struct jwks *k = jwks_secret(TXT("0123456789abcdef0123456789abcdef"));
+	const char *why;
+	struct jwt t;
+
+	CU_ASSERT_EQUAL(jwt_parse(TXT("x"), &t, &why), JWT_NOT_ONE);
+	CU_ASSERT_EQUAL(jwks_verify(k, &t, UINT32_MAX, &why), JWKS_BAD);
+	jwks_free(k);
+}
+
 static void *verify_often(void *arg)
 {
 	void **v = arg;
@@ -444,4 +470,4 @@ UNIT_MAIN("jose_keys", UNIT(published_signatures_hold), UNIT(published_hmacs_hol
           UNIT(only_legal_cells_hold), UNIT(a_public_key_is_no_secret),
           UNIT(a_secret_verifies_hmac_alone), UNIT(ecdsa_signatures_are_within_the_order),
           UNIT(ecdsa_signatures_have_one_form), UNIT(rsa_signatures_are_as_long_as_the_key),
-          UNIT(keys_serve_all_threads_at_once))
+          UNIT(what_was_not_parsed_does_not_hold), UNIT(keys_serve_all_threads_at_once))

@@ -121,17 +121,43 @@ static void other_kinds_are_left_out(void)
 		expect_key(raw[i], false);
 }
 
-/* n has this many bits, all ones but where said; e these bytes. */
-static void expect_rsa(bool used, unsigned bits, bool odd, const char *e_hex)
+static void texts_of_keys_have_ceilings(void)
+{
+	EVP_PKEY *key = mint_key("ED25519");
+	char kid[JWT_KID_MAX + 2], more[512], *jwk;
+
+	memset(kid, 'k', sizeof(kid));
+	for (unsigned len = JWT_KID_MAX; len <= JWT_KID_MAX + 1; len++) {
+		snprintf(more, sizeof(more), "\"kid\":\"%.*s\"", (int)len, kid);
+		jwk = mint_jwk(key, more);
+		expect_key(jwk, len == JWT_KID_MAX);
+		free(jwk);
+	}
+	for (unsigned ops = 16; ops <= 17; ops++) {
+		char *to = stpcpy(more, "\"key_ops\":[\"verify\"");
+		for (unsigned i = 1; i < ops; i++)
+			to += sprintf(to, ",\"%u\"", i);
+		strcpy(to, "]");
+		jwk = mint_jwk(key, more);
+		expect_key(jwk, ops == 16);
+		free(jwk);
+	}
+	EVP_PKEY_free(key);
+}
+
+/* n has this many bits, all ones but where said, with zero bytes before; e these bytes. */
+static void expect_rsa_zeros(bool used, unsigned bits, bool odd, const char *e_hex, unsigned zeros)
 {
 	size_t n = (bits + 7) / 8;
 	uint8_t bytes[2200], e[64];
 	BIGNUM *v = NULL;
 	char *n64, *e64, json[4096];
 
-	memset(bytes, 0xff, n);
+	memset(bytes, 0, sizeof(bytes));
+	memset(bytes + zeros, 0xff, n);
 	if (bits % 8)
-		bytes[0] = (uint8_t)(0xff >> (8 - bits % 8));
+		bytes[zeros] = (uint8_t)(0xff >> (8 - bits % 8));
+	n += zeros;
 	bytes[n - 1] = odd ? 0xff : 0xfe;
 	BN_hex2bn(&v, e_hex);
 	BN_bn2bin(v, e);
@@ -144,8 +170,17 @@ static void expect_rsa(bool used, unsigned bits, bool odd, const char *e_hex)
 	free(e64);
 }
 
+static void expect_rsa(bool used, unsigned bits, bool odd, const char *e_hex)
+{
+	expect_rsa_zeros(used, bits, odd, e_hex, 0);
+}
+
 static void rsa_keys_have_bounds(void)
 {
+	expect_rsa_zeros(true, 16384, true, "010001", 1);
+	expect_rsa_zeros(true, 2048, true, "010001", 1);
+	expect_rsa_zeros(false, 2040, true, "010001", 1);
+	expect_rsa_zeros(false, 16384, true, "010001", 2);
 	expect_rsa(true, 2048, true, "010001");
 	expect_rsa(true, 2048, true, "03");
 	expect_rsa(true, 16384, true, "FFFFFFFF");
@@ -328,6 +363,7 @@ static void tries_have_a_ceiling(void)
 }
 
 UNIT_MAIN("jwks", UNIT(use_key_ops_and_alg_leave_out), UNIT(other_kinds_are_left_out),
-          UNIT(rsa_keys_have_bounds), UNIT(points_lie_on_the_curve), UNIT(damaged_sets_are_refused),
+          UNIT(texts_of_keys_have_ceilings), UNIT(rsa_keys_have_bounds),
+          UNIT(points_lie_on_the_curve), UNIT(damaged_sets_are_refused),
           UNIT(sets_have_a_ceiling_of_keys), UNIT(a_kid_chooses_exactly),
           UNIT(tries_have_a_ceiling))
