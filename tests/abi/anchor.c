@@ -15,6 +15,10 @@ struct merlon_abi {
 	const struct merlon_decision *decision;
 	const struct merlon_sink_ops *sink_ops;
 	const struct merlon_sink_out *sink_out;
+	/* 1.1 */
+	const struct merlon_http_request *http_request;
+	const struct merlon_http_response *http_response;
+	const struct merlon_stream_ops *stream_ops;
 };
 
 MERLON_EXPORT int merlon_abi(const struct merlon_abi *tables);
