@@ -20,6 +20,7 @@ struct instance {
 	unsigned norder;
 	struct merlon_str *domains; /* trust domains; none: all */
 	uint32_t ndomains;
+	bool spiffe; /* SPIFFE IDs are looked at */
 	struct mappings map;
 };
 
@@ -34,8 +35,9 @@ struct found {
 	struct merlon_str name;
 	const struct mapping *by; /* NULL: there are no mappings */
 	struct merlon_str catches[PATTERN_WILD + 1];
-	const char *wrong; /* BADCRED, and why */
-	bool foreign;      /* a SPIFFE ID of another trust domain */
+	const char *wrong;    /* BADCRED, and why */
+	struct merlon_str id; /* the SPIFFE ID, if it is looked at */
+	bool foreign;         /* it is of another trust domain */
 };
 
 static const struct merlon_host *H;
@@ -126,6 +128,7 @@ static int32_t create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
 	/* Where `identity` itself is wrong, what the mappings say of it would only confuse. */
 	r |= mappings_read(H, cfg, r == 0 ? asked : ~0u, &in->map);
 	r |= read_domains(cfg, in);
+	in->spiffe = (asked & SOURCE_BIT(SOURCE_SPIFFE)) || in->ndomains > 0;
 	if (r != 0) {
 		destroy(in);
 		return -1;
@@ -208,27 +211,26 @@ static bool cover_one(const struct instance *in, enum source source, struct merl
 	return false;
 }
 
-static bool by_spiffe(const struct instance *in, merlon_tx *tx, struct found *f)
+/* Looks at the SPIFFE ID, if there is one, before any kind is asked: who was given a name in
+ * another trust domain is not to be taken by a DNS name for one of ours. */
+static void read_spiffe(const struct instance *in, merlon_tx *tx, struct found *f)
 {
-	struct merlon_str id = {NULL, 0}, domain;
 	struct merlon_val uris;
+	struct merlon_str domain;
 
 	list_attr(tx, TXT("tls.client.uris"), &uris);
-	for (uint32_t i = 0; i < uris.count && !id.ptr; i++) {
+	for (uint32_t i = 0; i < uris.count && !f->id.ptr; i++) {
 		if (name_is_spiffe(uris.u.list[i]))
-			id = uris.u.list[i];
+			f->id = uris.u.list[i];
 	}
-	if (!id.ptr)
-		return false;
+	if (!f->id.ptr)
+		return;
 	/* X.509-SVID: exactly one URI. Which of two was meant is nothing to guess. */
 	f->wrong = uris.count > 1 ? "a certificate with a SPIFFE ID has more than one URI"
-	                          : name_spiffe(id, &domain);
-	if (f->wrong)
-		return false;
-	f->foreign = in->ndomains > 0;
-	for (uint32_t i = 0; i < in->ndomains; i++)
-		f->foreign &= !txt_eq(in->domains[i], domain);
-	return !f->foreign && cover_one(in, SOURCE_SPIFFE, id, f);
+	                          : name_spiffe(f->id, &domain);
+	f->foreign = !f->wrong && in->ndomains > 0;
+	for (uint32_t i = 0; i < in->ndomains && f->foreign; i++)
+		f->foreign = !txt_eq(in->domains[i], domain);
 }
 
 /* The operator's order goes before the certificate's: mapping by mapping, not name by name. */
@@ -286,12 +288,12 @@ static bool find_name(const struct instance *in, merlon_tx *tx, struct room *roo
 	bool found = false;
 
 	f->wrong = unclean(tx);
-	/* Whoever was given a name in another trust domain is not to be taken by its DNS name for
-	 * one of ours. */
+	if (!f->wrong && in->spiffe)
+		read_spiffe(in, tx, f);
 	for (unsigned i = 0; i < in->norder && !found && !f->wrong && !f->foreign; i++) {
 		switch (in->order[i]) {
 		case SOURCE_SPIFFE:
-			found = by_spiffe(in, tx, f);
+			found = f->id.ptr && cover_one(in, SOURCE_SPIFFE, f->id, f);
 			break;
 		case SOURCE_DNS:
 			found = by_dns(in, tx, room, f);

@@ -263,6 +263,21 @@ static void trust_domains_bind(void)
 	    fake_is(tx->fail.detail, "the certificate's SPIFFE ID is of another trust domain"));
 	CU_ASSERT_EQUAL(ask(NULL, "a.example", NULL), MERLON_OK);
 	close_all();
+	/* In whatever order kinds are asked, and be the SPIFFE ID no identity at all. */
+	CU_ASSERT_EQUAL_FATAL(
+	    open_with("identity = [ \"dns\", \"spiffe\" ]; trust_domain = \"acme.example\";"), 0);
+	CU_ASSERT_EQUAL(ask("spiffe://evil/a", "a.example", NULL), MERLON_NOCRED);
+	CU_ASSERT_EQUAL(ask("spiffe://acme.example/a", "a.example", NULL), MERLON_OK);
+	CU_ASSERT_TRUE(is("id.sub", "a.example"));
+	CU_ASSERT_EQUAL(ask("spiffe://acme.example/../a", "a.example", NULL), MERLON_BADCRED);
+	close_all();
+	CU_ASSERT_EQUAL_FATAL(open_with("identity = \"dns\"; trust_domain = \"acme.example\";"), 0);
+	CU_ASSERT_EQUAL(ask("spiffe://evil/a", "a.example", NULL), MERLON_NOCRED);
+	CU_ASSERT_EQUAL(ask("spiffe://acme.example/a", "a.example", NULL), MERLON_OK);
+	close_all();
+	CU_ASSERT_EQUAL_FATAL(open_with("identity = \"dns\";"), 0);
+	CU_ASSERT_EQUAL(ask("spiffe://evil/../a", "a.example", NULL), MERLON_OK);
+	close_all();
 }
 
 static void spiffe_ids_are_read_to_the_letter(void)
