@@ -4,7 +4,7 @@
 # What Merlon is built and tested with, and how it gets onto a machine. Sourced by tools/quickstart and tools/check.
 
 packages_build="gcc make autoconf automake libtool pkg-config libevent-dev libssl-dev libconfig-dev libjansson-dev
-	libc-ares-dev libhiredis-dev libcunit1-dev ca-certificates"
+	libc-ares-dev libhiredis-dev libcunit1-dev ca-certificates tzdata"
 export packages_build
 
 # Which of the packages are not installed?

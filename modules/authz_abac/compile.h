@@ -30,6 +30,12 @@ struct reading {
 	int errors;
 	struct test *tests; /* of the policy under way */
 	uint32_t ntests, cap;
+	struct test *unique; /* of all policies */
+	uint32_t nunique, uniquecap;
+	struct txt_map known; /* what a test is, as bytes, to its number */
+	struct mem_pool keys;
+	char *key; /* of the test under way */
+	size_t nkey, keycap;
 };
 
 __attribute__((format(printf, 4, 5))) void wrong(struct reading *r, const merlon_cfg *cfg,
@@ -54,6 +60,11 @@ uint32_t attr_named(struct reading *r, const merlon_cfg *cfg, const char *key,
 struct ops ops_read(struct reading *r, const merlon_cfg *cfg, const char *key,
                     const struct subject *s, unsigned depth);
 bool ops_fallible(const struct op *ops, uint32_t n);
+
+/* The number of a test, the same for each that is equal to it. */
+uint32_t test_number(struct reading *r, const struct test *t);
+/* When all policies are read: hands the tests over and frees what was needed to tell them apart. */
+void tests_finish(struct reading *r);
 
 void read_principal(struct reading *r, const merlon_cfg *policy);
 void read_resource(struct reading *r, const merlon_cfg *policy);

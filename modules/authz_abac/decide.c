@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum outcome { NO, YES, MISSING, FAULT };
+enum outcome { UNKNOWN, NO, YES, MISSING, FAULT };
 
 struct asking {
 	const struct policies *p;
@@ -17,6 +17,7 @@ struct asking {
 	merlon_tx *tx;
 	struct merlon_val vals[ATTRIBUTES_MAX]; /* type NONE: it is not set */
 	uint64_t fetched[ATTRIBUTES_MAX / 64];
+	uint8_t memo[MEMO_MAX + 1]; /* outcomes; the last is nobody's */
 	uint64_t zones_known;
 	int32_t offsets[ZONES_MAX];
 	uint32_t addr_attr; /* whose address stands in addr; ATTR_NOW: nobody's */
@@ -276,8 +277,12 @@ static enum outcome policy_test(struct asking *a, const struct policy *p)
 	enum outcome result = YES;
 
 	for (uint32_t i = 0; i < p->ntests; i++) {
-		const struct test *t = &p->tests[i];
-		enum outcome o = all(a, t->ops, t->nops, t->attr, value_of(a, t->attr));
+		const struct test *t = &a->p->tests[p->tests[i]];
+		enum outcome o = a->memo[t->memo];
+		if (o == UNKNOWN)
+			o = all(a, t->ops, t->nops, t->attr, value_of(a, t->attr));
+		if (t->memo != MEMO_MAX && o != FAULT) /* a fault is told anew, with its cause */
+			a->memo[t->memo] = (uint8_t)o;
 		if (o == NO || o == MISSING)
 			return NO;
 		if (o == FAULT)
@@ -357,6 +362,7 @@ void decide(const struct policies *p, const struct merlon_host *h, merlon_tx *tx
 	a.h = h;
 	a.tx = tx;
 	memset(a.fetched, 0, sizeof(a.fetched));
+	memset(a.memo, UNKNOWN, sizeof(a.memo));
 	a.zones_known = 0;
 	a.addr_attr = ATTR_NOW;
 	a.stop = a.allow = UINT32_MAX;

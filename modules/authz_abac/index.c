@@ -114,7 +114,7 @@ static void count_all(struct building *b)
 
 	for (uint32_t i = 0; i < b->p->n; i++) {
 		for (uint32_t j = 0; j < b->p->v[i].ntests; j++) {
-			const struct test *t = &b->p->v[i].tests[j];
+			const struct test *t = &b->p->tests[b->p->v[i].tests[j]];
 			const struct texts *s = needed(t);
 			for (uint32_t n = 0; s && n < s->nexact + s->nglobs; n++) {
 				text_key(s, t->attr, n, &k);
@@ -133,18 +133,19 @@ static const struct test *choose(struct building *b, const struct policy *p)
 	struct key k;
 
 	for (uint32_t j = 0; j < p->ntests; j++) {
-		const struct texts *s = needed(&p->tests[j]);
+		const struct test *t = &b->p->tests[p->tests[j]];
+		const struct texts *s = needed(t);
 		uint32_t most = 0;
 		if (!s)
 			continue;
 		for (uint32_t n = 0; n < s->nexact + s->nglobs; n++) {
-			text_key(s, p->tests[j].attr, n, &k);
+			text_key(s, t->attr, n, &k);
 			uint32_t c = b->counts[txt_map_get(&b->p->index.map, key_text(&k))];
 			most = c > most ? c : most;
 		}
 		if (most < least) {
 			least = most;
-			best = &p->tests[j];
+			best = t;
 		}
 	}
 	return best;

@@ -121,7 +121,7 @@ static void add_test(struct reading *r, const merlon_cfg *cfg, const char *key,
 		r->cap = r->cap ? 2 * r->cap : 16;
 		r->tests = mem_grow(r->tests, r->cap, sizeof(*r->tests));
 	}
-	r->tests[r->ntests++] = (struct test){s->attr, ops.n, ops.v};
+	r->tests[r->ntests++] = (struct test){.attr = s->attr, .nops = ops.n, .ops = ops.v};
 }
 
 /* The key `key` stands for the attribute prefix + key. */

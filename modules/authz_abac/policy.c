@@ -127,7 +127,6 @@ static void read_name(struct reading *r, const merlon_cfg *c, struct policy *p,
 static void read_policy(struct reading *r, const merlon_cfg *c, uint32_t at)
 {
 	struct policy *p = &r->p->v[at];
-	struct test *tests;
 	uint32_t flags;
 	struct merlon_val v;
 
@@ -138,15 +137,13 @@ static void read_policy(struct reading *r, const merlon_cfg *c, uint32_t at)
 	read_condition(r, c);
 	if (r->h->cfg_get(c, "effect", &v) == 0 && txt_eq(v.u.str, TXT("deny")))
 		flags |= POLICY_DENY;
+	p->tests = pool_new(&r->p->pool, r->ntests, sizeof(*p->tests));
+	p->ntests = r->ntests;
 	for (uint32_t i = 0; i < r->ntests; i++) {
+		p->tests[i] = test_number(r, &r->tests[i]);
 		if (ops_fallible(r->tests[i].ops, r->tests[i].nops))
 			flags |= POLICY_FALLIBLE;
 	}
-	tests = pool_new(&r->p->pool, r->ntests, sizeof(*tests));
-	if (r->ntests > 0)
-		memcpy(tests, r->tests, r->ntests * sizeof(*tests));
-	p->tests = tests;
-	p->ntests = r->ntests;
 	r->p->flags[at] = (uint16_t)flags;
 }
 
@@ -182,11 +179,13 @@ static void read_policies(struct reading *r, const merlon_cfg *cfg)
 	p->v = pool_new(&p->pool, p->n, sizeof(*p->v));
 	p->flags = pool_new(&p->pool, p->n, sizeof(*p->flags));
 	txt_map_init(&names, p->n);
+	txt_map_init(&r->known, p->n);
 	for (uint32_t i = 0; i < p->n; i++) {
 		const merlon_cfg *c = r->h->cfg_at(cfg, "policies", i);
 		read_name(r, c, &p->v[i], &names, i);
 		read_policy(r, c, i);
 	}
+	tests_finish(r);
 	txt_map_free(&names);
 	free(r->tests);
 }

@@ -51,10 +51,13 @@ struct op {
 		bool present;
 	} u;
 };
+#define MEMO_MAX 1024 /* tests whose answer a decision keeps */
 struct test {
 	uint32_t attr;
 	uint32_t nops;
 	const struct op *ops;
+	uint32_t uses; /* by policies */
+	uint32_t memo; /* where its answer is kept; MEMO_MAX: nowhere */
 };
 
 /* ---- policies ---- */
@@ -70,7 +73,7 @@ extern const char *const actions[ACTIONS];
 struct policy {
 	struct merlon_str name;
 	struct merlon_str label; /* "NAME (FILE:LINE)" */
-	const struct test *tests;
+	uint32_t *tests;         /* numbers */
 	uint32_t ntests;
 };
 #define ATTR_NOW 0 /* the time of the decision, seconds since 1970; the others begin after it */
@@ -79,6 +82,7 @@ struct policies {
 	bool first_match;
 	uint32_t n;
 	struct policy *v;
+	struct test *tests;
 	uint16_t *flags; /* of each: ACTION_* and POLICY_*; apart, since most are only skipped */
 	struct merlon_str default_label; /* "default deny (FILE)" */
 	struct merlon_str attrs[ATTRIBUTES_MAX];
