@@ -348,10 +348,11 @@ static void ecdsa_signatures_are_within_the_order(void)
 	jwks_free(k);
 }
 
-/* The right r and s in OpenSSL's own form, and with a zero byte before each. */
+/* The right r and s in OpenSSL's own form, with a zero byte before each, cut, and with more behind.
+ */
 static void ecdsa_signatures_have_one_form(void)
 {
-	uint8_t sig[200], wide[66] = {0};
+	uint8_t sig[200] = {0}, wide[66] = {0};
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	char *input, *z, *part;
 	size_t n = sizeof(sig);
@@ -366,8 +367,16 @@ static void ecdsa_signatures_have_one_form(void)
 	memcpy(wide + 1, sig, 32);
 	memcpy(wide + 34, sig + 32, 32);
 	expect_bad_signature(k, "ES256", wide, sizeof(wide));
-	n = sizeof(sig);
 	*part = '\0';
+	for (size_t len = 60; len <= 68; len++) {
+		char *tail = mint_base64url(sig, len),
+		     *whole = mem_new(strlen(z) + strlen(tail) + 1, 1);
+		strcat(strcpy(whole, z), tail);
+		CU_ASSERT_EQUAL(verify(k, whole, ALL), len == 64 ? JWKS_OK : JWKS_BAD);
+		free(whole);
+		free(tail);
+	}
+	n = sizeof(sig);
 	input = strdup(z);
 	input[strlen(input) - 1] = '\0';
 	CU_ASSERT_EQUAL(EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, keys[K_P256], NULL),
