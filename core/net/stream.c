@@ -552,6 +552,20 @@ int stream_shutdown(struct stream *s)
 	return stream_flush(s);
 }
 
+void stream_keep(struct stream *s)
+{
+	static const struct {
+		int level, name, value;
+	} opts[] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+	            {IPPROTO_TCP, TCP_KEEPIDLE, 30},
+	            {IPPROTO_TCP, TCP_KEEPINTVL, 10},
+	            {IPPROTO_TCP, TCP_USER_TIMEOUT, 120 * 1000}};
+
+	for (size_t i = 0; i < sizeof(opts) / sizeof(opts[0]); i++)
+		(void)setsockopt(s->fd, opts[i].level, opts[i].name, &opts[i].value,
+		                 sizeof(opts[i].value));
+}
+
 /* ---- questions ---- */
 size_t stream_queued(const struct stream *s)
 {

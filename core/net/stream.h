@@ -75,6 +75,9 @@ int stream_flush(struct stream *s);
 size_t stream_queued(const struct stream *s);    /* bytes not yet written */
 uint64_t stream_written(const struct stream *s); /* bytes that write() took, ever */
 uint64_t stream_read_total(const struct stream *s);
+/* For a connection that may be silent for long: asks now and then whether the peer is still there,
+ * and gives up (STREAM_ERROR) where it takes or answers nothing for two minutes. TCP only. */
+void stream_keep(struct stream *s);
 int stream_shutdown(struct stream *s);    /* no more writing, after the queue is empty */
 int stream_error(const struct stream *s); /* errno of STREAM_ERROR */
 bool stream_eof(

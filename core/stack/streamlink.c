@@ -129,6 +129,7 @@ static void connected(struct stream_link *ln)
 {
 	const struct merlon_stream_ops *ops = &ln->st->ops;
 
+	stream_keep(ln->s);
 	if (ops->decode)
 		ln->dec = ops->decoder_new();
 	ln->greeted = 0;
@@ -494,6 +495,17 @@ void streams_worker_stop(struct merlon_ctx *ctx, struct merlon_worker *w)
 void streams_worker_finish(struct merlon_worker *w)
 {
 	w->links_finish = true;
+	/* Where the process gave up on instances that do not end, their links end all the same. */
+	list_each_safe(it, &w->links)
+	{
+		struct stream_link *ln = list_entry(it, struct stream_link, node);
+
+		if (ln->holders == 0)
+			continue;
+		queue_forget(ln);
+		ln->holders = 1;
+		link_drop(ln);
+	}
 	while (!list_empty(&w->links))
 		loop_run(w->loop);
 	w->links_finish = false;

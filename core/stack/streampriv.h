@@ -139,6 +139,8 @@ bool queue_answer(struct stream_link *ln, void *msg);
 /* The connection is gone: calls that it had been given fail, or `all` of them, and what was half
  * written will be written again. */
 void queue_broken(struct stream_link *ln, bool all);
+/* Nobody is told of any answer any more. */
+void queue_forget(struct stream_link *ln);
 /* Until when the oldest call may wait; 0: none waits. */
 uint64_t queue_stall(const struct stream_link *ln);
 

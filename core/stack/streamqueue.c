@@ -347,6 +347,19 @@ void queue_broken(struct stream_link *ln, bool all)
 	fail_calls(ln, &failed);
 }
 
+void queue_forget(struct stream_link *ln)
+{
+	list_each_safe(it, &ln->calls)
+	{
+		struct stream_call *c = list_entry(it, struct stream_call, node);
+
+		if (!c->op)
+			continue;
+		ledger_op_end(c->op);
+		call_abandon(c);
+	}
+}
+
 void queue_init(struct stream_link *ln)
 {
 	list_init(&ln->queue);

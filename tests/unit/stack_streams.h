@@ -32,7 +32,7 @@ struct lines {
 	char buf[LINE_MAX_T];
 	size_t n;
 };
-static unsigned live; /* decoders and messages */
+static _Atomic unsigned live; /* decoders and messages */
 
 static inline void *lines_new(void)
 {

@@ -201,15 +201,15 @@ static void upstreams_name_servers_and_fit_headers(void)
 		 "servers = \"c:1\"; headers = ( { name = \"a\"; value = \"${vault:x#y}\"; } );"),
 	     "m:5: upstreams.headers.value: vault: references are not supported by this version\n"},
 	    {UPSTREAM("servers = \"c:1\"; headers = ( { name = \"X-Own\"; value = \"x\"; } );\n"
-		      "identity_headers = ( { name = \"X-User\"; value = \"id.subb\"; },\n"
-		      "{ name = \"X_User\"; value = \"id.sub\"; },\n"
-		      "{ name = \"x-own\"; value = \"id.sub\"; },\n"
-		      "{ name = \"x-user\"; value = \"action\"; },\n"
-		      "{ name = \"Authorization\"; value = \"id.sub\"; },\n"
-		      "{ name = \"Content-Length\"; value = \"req.\"; },\n"
-		      "{ name = \"X-Nothing\"; value = \"user\"; },\n"
-		      "{ name = \"X-Empty\"; value = \"\"; },\n"
-		      "{ value = \"id.sub\"; }, { name = \"X-A\"; } );"),
+	              "identity_headers = ( { name = \"X-User\"; value = \"id.subb\"; },\n"
+	              "{ name = \"X_User\"; value = \"id.sub\"; },\n"
+	              "{ name = \"x-own\"; value = \"id.sub\"; },\n"
+	              "{ name = \"x-user\"; value = \"action\"; },\n"
+	              "{ name = \"Authorization\"; value = \"id.sub\"; },\n"
+	              "{ name = \"Content-Length\"; value = \"req.\"; },\n"
+	              "{ name = \"X-Nothing\"; value = \"user\"; },\n"
+	              "{ name = \"X-Empty\"; value = \"\"; },\n"
+	              "{ value = \"id.sub\"; }, { name = \"X-A\"; } );"),
 	     "m:6: unknown attribute \"id.subb\", did you mean \"id.sub\"?\n"
 	     "m:7: \"X_User\" is not a header name\n"
 	     "m:11: header \"Content-Length\" cannot be set: it belongs to the connection or to "
@@ -222,7 +222,8 @@ static void upstreams_name_servers_and_fit_headers(void)
 	     "m:8: header \"x-own\" stands in headers too\n"
 	     "m:9: header \"x-user\" is named twice (line 6)\n"
 	     "m:10: header \"Authorization\" cannot tell an identity: it has another meaning\n"},
-	    {UPSTREAM("servers = \"c:1\"; identity_headers = { name = \"X\"; value = \"id.sub\"; };"),
+	    {UPSTREAM(
+		 "servers = \"c:1\"; identity_headers = { name = \"X\"; value = \"id.sub\"; };"),
 	     "m:5: upstreams.identity_headers must be a list of groups: ( { ... }, { ... } )\n"},
 	};
 	static const struct text warned[] = {

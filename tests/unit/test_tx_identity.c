@@ -190,7 +190,7 @@ static void what_no_field_can_carry_is_refused(void)
 	refused(
 	    "auth = ( " ATTRS(
 		"{ key = \"id.roles\"; value = \"a,b\\n\"; type = \"list\"; }") " ); authz = "
-	                                                                        "\"none\";" AUDIT,
+										"\"none\";" AUDIT,
 	    roles);
 	memset(longer, 'x', sizeof(longer) - 1);
 	long_stack = xasprintf("auth = ( " ATTRS(SUB("%s")) " ); authz = \"none\";" AUDIT, longer);
