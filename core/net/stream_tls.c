@@ -122,8 +122,8 @@ static struct tls *tls_new(struct tls_ctx *ctx)
 
 static void tls_free(struct tls *t)
 {
-	/* A session is not spoilt by a connection that ends without a word. */
-	if (!t->dead)
+	/* A session is spoilt by a broken protocol, not by a connection that breaks. */
+	if (!t->dead || t->fd_eof || t->fd_err)
 		SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(t->ssl);
 	tls_peer_unref(t->peer);
@@ -179,7 +179,11 @@ static int outcome(struct tls *t, int ret, bool *want_read, bool *want_write)
 		*want_write = true;
 		return -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
-		return 0;
+		/* A client that goes without a word has just gone; a server has cut its answer off.
+		 */
+		if (t->ctx->server || !t->fd_eof)
+			return 0;
+		break;
 	default:
 		break;
 	}

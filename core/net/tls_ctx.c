@@ -33,7 +33,10 @@ static SSL_CTX *ssl_new(bool server, int min_version)
 	SSL_CTX_set_min_proto_version(c, min_version);
 	SSL_CTX_set_max_proto_version(c, 0);
 	SSL_CTX_set_cipher_list(c, CIPHERS_1_2);
-	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	/* An end without a word is looked at by the stream: for OpenSSL it would spoil the session.
+	 */
+	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+	                           SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_clear_options(c, SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
 	                             SSL_OP_LEGACY_SERVER_CONNECT);
 	/* What is queued may be packed anew before a write is tried again. */
@@ -281,8 +284,7 @@ static void add_pair(struct tls_load *l, struct tls_ctx *ctx, const struct tls_s
 	SSL_CTX *ssl = ssl_new(true, c->min_version);
 
 	ctx->ssl[ctx->nssl++] = ssl;
-	/* A client that goes without a word has just gone. */
-	SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_alpn_select_cb(ssl, alpn_select, NULL);
 	SSL_CTX_set_tlsext_servername_callback(ssl, sni_choose);
 	SSL_CTX_set_tlsext_servername_arg(ssl, ctx);

@@ -373,7 +373,7 @@ bool exchange_log_tls(const struct exchange *ex)
 	struct str why = stream_tls_error(ex->c->s);
 
 	if (why.n > 0)
-		log_limited(&limit, 2, LOG_L_WARN, "TLS failed upstream=%.*s server=%.*s: %.*s",
+		log_limited(&limit, 10, LOG_L_WARN, "TLS failed upstream=%.*s server=%.*s: %.*s",
 		            STR_FMT(s->upstream), STR_FMT(s->address), STR_FMT(why));
 	return why.n > 0;
 }
