@@ -488,8 +488,13 @@ void streams_worker_start(struct merlon_ctx *ctx, struct merlon_worker *w)
 
 void streams_worker_stop(struct merlon_ctx *ctx, struct merlon_worker *w)
 {
-	for (unsigned i = 0; i < ctx->streams.n && connects(ctx, w); i++)
-		link_drop(ctx->streams.v[i]->links[w->index]);
+	for (unsigned i = 0; i < ctx->streams.n && connects(ctx, w); i++) {
+		struct stream_link *ln = ctx->streams.v[i]->links[w->index];
+
+		/* None: the worker has ended before its instances. */
+		if (ln)
+			link_drop(ln);
+	}
 }
 
 void streams_worker_finish(struct merlon_worker *w)

@@ -321,6 +321,23 @@ static void a_call_that_waits_too_long_ends_the_connection(void)
 	end();
 }
 
+static void the_workers_end_tells_nobody(void)
+{
+	struct asked a = {0}, b = {0};
+
+	begin();
+	CU_ASSERT_EQUAL(ask(tx, "a\n", 20000, &a), 0);
+	HEARS("a\n");
+	CU_ASSERT_EQUAL(ask(tx, "b\n", 20000, &b), 0);
+	/* The process has given up on an instance that still holds the stream. */
+	streams_worker_finish(&W.w);
+	CU_ASSERT_EQUAL(a.done + b.done, 0);
+	CU_ASSERT_EQUAL(((struct fake_tx *)(void *)tx)->base.nops, 0);
+	CU_ASSERT_EQUAL(ask(tx, "c\n", 20000, &b), MERLON_E_UNAVAIL);
+	CU_ASSERT_TRUE(peer_at_end());
+	end();
+}
+
 /* ---- bounds ---- */
 static void calls_wait_for_the_first_connection_and_no_longer(void)
 {
@@ -577,7 +594,7 @@ UNIT_MAIN("stream calls", UNIT(answers_come_in_the_order_of_calls),
           UNIT(a_reset_within_an_answer), UNIT(nonsense_ends_the_connection),
           UNIT(an_answer_that_nobody_asked_for_ends_it),
           UNIT(an_answer_to_what_was_not_yet_written_ends_it),
-          UNIT(a_call_that_waits_too_long_ends_the_connection),
+          UNIT(a_call_that_waits_too_long_ends_the_connection), UNIT(the_workers_end_tells_nobody),
           UNIT(calls_wait_for_the_first_connection_and_no_longer),
           UNIT(a_call_may_time_out_before_it_is_sent), UNIT(the_queue_has_an_end),
           UNIT(a_tx_has_so_many_ops_and_no_more), UNIT(wrong_arguments_are_refused),
