@@ -199,6 +199,7 @@ static const struct {
     [RESP_E_MOVED] = {"MOVED", "it is a cluster, which this version does not support (MOVED)"},
     [RESP_E_WRONGTYPE] = {"WRONGTYPE", "a key holds something else (WRONGTYPE)"},
     [RESP_E_MASTERDOWN] = {"MASTERDOWN", "it has lost its primary (MASTERDOWN)"},
+    [RESP_E_UNKNOWN] = {"unknown command", "it does not know a command of ours"},
     [RESP_E_MISCONF] = {"MISCONF", "it refuses writes (MISCONF)"},
 };
 
@@ -213,23 +214,31 @@ static enum resp_error begins(const char *text)
 
 enum resp_error resp_error_of(const char *text)
 {
-	static const char *const others[] = {"ASK ", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN"};
-	enum resp_error e = begins(text);
-	const char *inner;
+	/* Redis 4 wrote no WRONGPASS; what a script may not do has no word of its own. */
+	static const struct {
+		const char *part;
+		enum resp_error e;
+	} phrases[] = {{"invalid password", RESP_E_WRONGPASS},
+	               {"without any password configured", RESP_E_WRONGPASS},
+	               {"user executing the script can't", RESP_E_NOPERM},
+	               {"unknown command", RESP_E_UNKNOWN}};
+	static const char *const clusters[] = {"ASK ", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN"};
+	const enum resp_error e = begins(text);
 
-	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (strncmp(text, others[i], strlen(others[i])) == 0)
+	if (e != RESP_E_OTHER)
+		return e;
+	for (unsigned i = 0; i < sizeof(clusters) / sizeof(clusters[0]); i++) {
+		if (strncmp(text, clusters[i], strlen(clusters[i])) == 0)
 			return RESP_E_MOVED;
 	}
-	/* Redis 4 wrote no WRONGPASS, and Redis up to 6 wraps what a command in a script was
-	 * refused with: "ERR Error running script (call to f_…): @user_script:9: -READONLY …". */
-	if (e == RESP_E_OTHER && strstr(text, "invalid password"))
-		return RESP_E_WRONGPASS;
-	if (e == RESP_E_OTHER && strstr(text, "without any password configured"))
-		return RESP_E_WRONGPASS;
-	if (e == RESP_E_OTHER && (inner = strstr(text, ": -")) != NULL)
-		e = begins(inner + 3);
-	return e;
+	for (unsigned i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
+		if (strstr(text, phrases[i].part))
+			return phrases[i].e;
+	}
+	/* Redis up to 6 wraps what a command of a script was refused with: "ERR Error running
+	 * script (call to f_…): @user_script:9: -READONLY …". */
+	const char *inner = strstr(text, ": -");
+	return inner ? begins(inner + 3) : RESP_E_OTHER;
 }
 
 const char *resp_error_name(enum resp_error e)

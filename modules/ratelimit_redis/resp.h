@@ -54,6 +54,7 @@ enum resp_error {
 	RESP_E_WRONGTYPE,
 	RESP_E_MASTERDOWN,
 	RESP_E_MISCONF,
+	RESP_E_UNKNOWN,
 	RESP_ERRORS
 };
 enum resp_error resp_error_of(const char *text);

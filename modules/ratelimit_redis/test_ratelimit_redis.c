@@ -186,6 +186,10 @@ static void errors_are_no_yes(void)
 	     "redis: it is a cluster, which this version does not support (MOVED), refused"},
 	    {"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
 	     "redis: a key holds something else (WRONGTYPE), refused"},
+	    {"-ERR The user executing the script can't run this command or subcommand script\r\n",
+	     "redis: its user may not do this (NOPERM), refused"},
+	    {"-ERR unknown command 'EVALSHA'\r\n",
+	     "redis: it does not know a command of ours, refused"},
 	    {"-ERR secret-of-the-peer\r\n", "redis: an error, refused"},
 	    {"-\r\n", "redis: an error, refused"},
 	};
