@@ -74,11 +74,13 @@ test('sessions are resumed, unless client certificates are asked for', async (t)
 	// A reload keeps what the listener has given out.
 	assert.equal((await s.reload()).code, 0);
 	assert.match((await sclient(s, ['-tls1_3', '-sess_in', session])).all, /Reused, TLS/);
+	fs.copyFileSync(session, s.file('old.pem'));
 	const asks = listen(pair, `client_ca = "${ca.ca}"; client_auth = "optional";`);
 	assert.equal((await s.reload({ listen: asks })).code, 0);
 	for (const version of ['-tls1_2', '-tls1_3'])
 		assert.match(await again(version), /New, /);
-	assert.match((await sclient(s, ['-tls1_3'])).all, /New, TLS/);
+	// Nor is what was agreed on before they were.
+	assert.match((await sclient(s, ['-tls1_3', '-sess_in', s.file('old.pem')])).all, /New, TLS/);
 });
 
 test('nobody renegotiates', async (t) => {
