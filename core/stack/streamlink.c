@@ -79,6 +79,7 @@ void link_lost(struct stream_link *ln, const char *why)
 	uint64_t delay = 0;
 
 	log_down(ln, why);
+	ln->first += ln->d != NULL;
 	conn_close(ln);
 	ln->state = LINK_WAITING;
 	if (was_up)
@@ -211,7 +212,8 @@ static void resolved(void *arg, const struct resolve_result *res)
 		return;
 	}
 	ln->naddrs = res->n;
-	memcpy(ln->addrs, res->addrs, res->n * sizeof(ln->addrs[0]));
+	for (unsigned i = 0; i < res->n; i++)
+		ln->addrs[i] = res->addrs[(ln->first + i) % res->n];
 	connect_next(ln);
 }
 

@@ -63,6 +63,7 @@ struct stream_call {
 	void *arg;
 	struct loop_timer timer;
 	uint64_t fed_at; /* 0: its connection has not been given any of it */
+	bool lasting;    /* of no tx: sent even if its instance goes before */
 };
 
 enum link_state {
@@ -87,6 +88,7 @@ struct stream_link {
 	struct resolve_op *resolving;
 	struct net_addr addrs[RESOLVE_ADDRS_MAX];
 	unsigned naddrs, at;
+	unsigned first; /* where among them to begin: a datagram's way shows its faults later */
 	struct stream *s;
 	struct dgram *d;
 	struct tls_session *session;
