@@ -340,6 +340,9 @@ static void more_model(void *item, const struct conf_node *n, struct arena *a, s
 	for (const struct conf_node *c = attrs->child; c; c = c->next) {
 		struct conf_attr *at = &m->attrs[m->nattrs++];
 		at->key = c->key;
+		if (str_eq(c->key, STR("id")) || str_eq(c->key, STR("type")))
+			conf_warn(d, c, "models.attributes.%.*s is never seen: it is the request's",
+			          STR_FMT(c->key));
 		if (c->type == CONF_STRING)
 			at->value = c->u.s;
 		else if (c->type == CONF_INT)

@@ -13,6 +13,7 @@ const ABAC = line('authz_abac', 'requisite', 'policy_file = "abac.conf";');
 const MODELS = `models = (
   { id = "churn-*"; attributes = { org = "acme"; environment = "staging"; }; },
   { id = "churn-live"; attributes = { org = "acme"; environment = "production"; risk = 3; }; },
+  { id = "alias"; attributes = { id = "churn-1"; type = "tool"; org = "acme"; environment = "production"; }; },
   { id = "fraud"; attributes = { org = "globex"; environment = "production"; }; },
   { id = "odd"; attributes = { org = "acme"; risk = "high"; }; } );`;
 
@@ -85,6 +86,7 @@ describe('authz_abac: the shipped policies', () => {
 		['root', 'delete', 'churn-1', admins], ['root', 'delete', 'churn-live', keep, 'deny'],
 		['ada', 'delete', 'churn-live', keep, 'deny'], ['sam', 'delete', 'fraud', keep, 'deny'],
 		['nobody', 'delete', 'fraud', keep, 'deny'], ['gus', 'delete', 'fraud', keep, 'deny'],
+		['root', 'delete', 'alias', keep, 'deny'], ['ada', 'read', 'alias', own],
 		['root', 'delete', 'fraud', keep, 'deny'], ['root', 'predict', 'fraud', null],
 	];
 	async function decides() {
