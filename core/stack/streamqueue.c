@@ -228,9 +228,18 @@ static void call_abandon(struct stream_call *c)
 	free(c);
 }
 
+/* What a request's end brings goes out, though the instance that asked for it is the last of its
+ * generation and goes in the same turn. */
 static void call_cancelled(void *arg)
 {
-	call_abandon(arg);
+	struct stream_call *c = arg;
+
+	if (c->lasting && !c->fed_at) {
+		c->op = NULL;
+		loop_timer_drop(c->link->w->loop, &c->timer);
+		return;
+	}
+	call_abandon(c);
 }
 
 static void call_timed_out(void *arg)
@@ -259,6 +268,7 @@ int32_t queue_call(struct stream_link *ln, merlon_ctx *ctx, merlon_tx *tx, struc
 		return r;
 	}
 	c->link = ln;
+	c->lasting = !tx;
 	c->done = done;
 	c->arg = arg;
 	c->msg = msg_add(ln, bytes);
