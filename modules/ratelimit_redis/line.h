@@ -13,7 +13,9 @@
 #include "script.h"
 #include "server.h"
 
-#include "unit/unit.h"
+#include <CUnit/Basic.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define MS UINT64_C(1000000)
 #define REDIS_NOW INT64_C(1795000000000000)

@@ -6,6 +6,8 @@
  */
 #include "line.h"
 
+#include "unit/unit.h"
+
 /* ---- what is sent ---- */
 static void one_call_a_request(void)
 {

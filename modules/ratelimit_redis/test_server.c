@@ -5,6 +5,8 @@
  */
 #include "line.h"
 
+#include "unit/unit.h"
+
 static void the_greeting(void)
 {
 	fake_reset();

@@ -6,6 +6,8 @@
  */
 #include "line.h"
 
+#include "unit/unit.h"
+
 /* ---- what the end of a request brings ---- */
 static void a_place_is_given_back(void)
 {

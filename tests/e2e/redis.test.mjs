@@ -159,6 +159,43 @@ test('a slow Redis: what it answers too late reaches no other request', async (t
 	assert.equal(await metric(s, 'merlon_ratelimit_redis_calls_total', 'result="nonsense"'), 0);
 });
 
+test('P10: a Redis that hangs again and again never lets more pass than the limit', async (t) => {
+	const { s, redis } = await start(t);
+	const o = { workers: 2, ratelimit: limit(redis, 'default = { requests = "300/1h"; }; deadline = "50ms"; ' +
+		'breaker = { failures = 3; open = "5ms"; };', { patient: false }) };
+	await s.gateway(o);
+	const other = await beside(t, s, o);
+	let over = false;
+	const load = [s, other, s, other, s, other].map(async (gateway) => {
+		const answers = [];
+		while (!over)
+			answers.push(...await client(gateway, 'alice', 2).hammer(4));
+		return answers;
+	});
+	for (let i = 0; i < 12; i++) {
+		const failures = async () => await metric(s, 'merlon_ratelimit_redis_fallbacks_total');
+		const before = await failures();
+		redis.stop();
+		await until(async () => await failures() > before + 5, 'requests to be refused');
+		redis.resume();
+		const answered = async () => await metric(s, 'merlon_ratelimit_redis_calls_total', 'result="ok"');
+		const ok = await answered();
+		await until(async () => await answered() > ok + 5, 'Redis to be asked again');
+	}
+	over = true;
+	const answers = (await Promise.all(load)).flat();
+	const passed = statuses(answers)[200] ?? 0;
+	const timeouts = (await Promise.all([s, other].map((g) => metric(g, 'merlon_ratelimit_redis_calls_total', 'result="timeout"'))))
+		.reduce((x, y) => x + y);
+	for (const gateway of [s, other])
+		assert.equal((await gateway.reload({ ratelimit: limit(redis, 'default = { requests = "300/1h"; };') })).code, 0);
+	const rest = statuses(await client(s, 'alice', 4).hammer(310));
+	const all = passed + (rest[200] ?? 0);
+	assert.ok(all <= 300, `${all} passed`);
+	assert.ok(all >= 300 - timeouts, `${all} passed, and ${timeouts} calls were given up`);
+	assert.equal((await s.seen()).requests, all);
+});
+
 test('SCRIPT FLUSH and FLUSHALL under load: no request fails', async (t) => {
 	const { s, redis } = await start(t);
 	await s.gateway({ workers: 2, ratelimit: limit(redis, 'default = { requests = "100000/1h"; concurrency = 64; };') });
@@ -176,7 +213,7 @@ test('SCRIPT FLUSH and FLUSHALL under load: no request fails', async (t) => {
 
 test('reloads one after another under load: no reconnect, no failed request', async (t) => {
 	const { s, redis } = await start(t);
-	await s.gateway({ workers: 2, ratelimit: limit(redis, 'default = { requests = "100000/1h"; concurrency = 64; };') });
+	await s.gateway({ workers: 2, ratelimit: limit(redis, 'default = { requests = "100000/1h"; concurrency = 64; }; lease = "1h";') });
 	await client(s).chat();
 	const connections = () => redis.info('total_connections_received');
 	const before = await connections();
@@ -191,17 +228,23 @@ test('reloads one after another under load: no reconnect, no failed request', as
 		}
 	});
 	for (let i = 0; i < 10; i++)
-		assert.equal((await s.reload({ ratelimit: limit(redis, `default = { requests = "${200000 + i}/1h"; concurrency = 64; };`) })).code, 0);
+		assert.equal((await s.reload({ ratelimit: limit(redis, `default = { requests = "${200000 + i}/1h"; concurrency = 64; }; lease = "1h";`) })).code, 0);
 	over = true;
 	await Promise.all(load);
 	assert.ok(asked > 10, `${asked}`);
 	assert.equal(await connections() - before, 1, 'beside this redis-cli nobody has connected');
 	assert.equal(await metric(s, 'merlon_ratelimit_redis_fallbacks_total'), 0);
-	// Nothing is in flight any more.
-	await until(async () => {
-		assert.equal((await s.reload({ ratelimit: limit(redis, 'default = { requests = "1000000/1h"; concurrency = 1; };') })).code, 0);
-		return (await client(s).chat()).status === 200;
-	}, 'all places to be free');
+	// No place was lost on the way: none of them would come back within this test.
+	assert.equal((await s.reload({ ratelimit: limit(redis, 'default = { requests = "100000/1h"; concurrency = 1; }; lease = "1h";') })).code, 0);
+	await until(async () => (await client(s).chat()).status === 200, 'all places to be free');
+});
+
+test('a gateway that ends gives all places back', async (t) => {
+	const { s, redis } = await start(t);
+	await s.gateway({ workers: 2, ratelimit: limit(redis, 'default = { concurrency = 64; }; lease = "1h";') });
+	assert.deepEqual(statuses(await client(s, 'alice', 16).hammer(64)), { 200: 64 });
+	await s.stop();
+	assert.equal(await redis.cli('DBSIZE'), '0');
 });
 
 test('concurrency over two gateways; one is killed: its places are free again after the lease', async (t) => {
@@ -347,6 +390,17 @@ test('Redis over TLS: verified, with a certificate of our own; another authority
 		assert.deepEqual(statuses(await client(s, 'bob').hammer(3)), { 503: 3 });
 	}
 	assert.equal((await s.reload({ ratelimit: limit(redis, tls(ours.ca, 'redis.test')) })).code, 0);
+	assert.deepEqual(statuses(await client(s, 'bob').hammer(5)), { 200: 3, 429: 2 });
+});
+
+test('two lines that ask the same server share a connection on each worker', async (t) => {
+	const { s, redis } = await start(t);
+	const before = await redis.info('total_connections_received');
+	await s.gateway({ workers: 1, auth: `${limit(redis, 'count = "denied"; default = { requests = "2/1h"; };')}, ${KEYS}`,
+		ratelimit: limit(redis, 'default = { requests = "3/1h"; concurrency = 4; };') });
+	assert.deepEqual(statuses(await client(s).hammer(5)), { 200: 3, 429: 2 });
+	assert.equal(await redis.info('total_connections_received') - before, 2, 'the gateway, and this redis-cli');
+	// What one refuses is none of the other's business: 429 is no refusal of a credential.
 	assert.deepEqual(statuses(await client(s, 'bob').hammer(5)), { 200: 3, 429: 2 });
 });
 
