@@ -443,30 +443,6 @@ static void udp(void)
 	end();
 }
 
-static void udp_finds_the_address_that_listens(void)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(sin);
-	struct pollfd p;
-	bool heard = false;
-
-	peer = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	CU_ASSERT_EQUAL_FATAL(bind(peer, (struct sockaddr *)&sin, len), 0);
-	getsockname(peer, (struct sockaddr *)&sin, &len);
-	snprintf(endpoint, sizeof(endpoint), "udp:localhost:%u", ntohs(sin.sin_port));
-	begin();
-	/* Where localhost is ::1 first, the first message shows that nobody is there. */
-	p = (struct pollfd){.fd = peer, .events = POLLIN};
-	for (int i = 0; i < 10000 && !heard; i++) {
-		if (host_stream_state(opened, &W.w) == MERLON_STREAM_UP)
-			CU_ASSERT_EQUAL(host_stream_send(opened, tx, text("anybody?")), 0);
-		turn();
-		heard = poll(&p, 1, 1) > 0;
-	}
-	CU_ASSERT_TRUE(heard);
-	end();
-}
-
 UNIT_MAIN("stream sends", UNIT(messages_arrive_in_order),
           UNIT(octets_are_counted_where_there_are_no_borders), UNIT(what_the_peer_says_is_dropped),
           UNIT(a_peer_that_closes_is_noticed_before_the_next_message),
@@ -476,4 +452,4 @@ UNIT_MAIN("stream sends", UNIT(messages_arrive_in_order),
           UNIT(a_new_holder_takes_a_lingering_connection_over), UNIT(a_unix_stream_socket),
           UNIT(a_unix_datagram_socket), UNIT(a_collector_of_datagrams_restarts),
           UNIT(a_slow_collector_of_datagrams), UNIT(a_message_that_is_no_datagram_is_lost),
-          UNIT(udp), UNIT(udp_finds_the_address_that_listens))
+          UNIT(udp))
