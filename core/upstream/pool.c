@@ -50,8 +50,10 @@ void upstream_conn_close(struct upstream_conn *c)
 {
 	struct server *s = c->server;
 
-	if (!c->ex)
+	if (!c->ex) {
 		idle_remove(c);
+		stream_tls_bye(c->s);
+	}
 	loop_timer_drop(s->pools->loop, &c->timer);
 	stream_close(c->s);
 	free(c);

@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: 2026 The Merlon authors
 // TLS with clients, seen from outside: openssl(1), curl and node as clients.
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
@@ -149,6 +150,39 @@ test('a kept-alive connection loses its identity when its certificate is revoked
 	assert.notEqual(await ask(1), 401);
 	assert.equal(await metric(s, HANDSHAKES('success')), 2); // over the connections they had
 	await assert.rejects(get(s, '/x', { ca, ...own(alice) }));
+});
+
+test('a request knows its connection and the certificate behind it', async (t) => {
+	const s = site(t);
+	const { ca, pair } = await world(s);
+	const alice = await ca.issue('alice', { names: 'URI:spiffe://acme/alice,URI:https://x.test/,DNS:a.test' });
+	const names = ['version', 'cipher', 'server_name', ...['verify', 'subject', 'issuer', 'serial', 'cn', 'fingerprint',
+		'uris', 'dns', 'not_after'].map((n) => `client.${n}`)];
+	const headers = names.map((n) => `{ name = "T-${n.replace(/[._]/g, '-')}"; value = "tls.${n}"; }`);
+	await s.gateway({ ...OPEN, upstream: `identity_headers = ( ${headers.join(', ')} );`,
+		listen: listen(pair, `client_ca = "${ca.ca}"; client_auth = "optional";`) });
+	const told = async (options) => {
+		assert.equal((await get(s, '/x', { ca, ...options })).status, 404);
+		const { head } = await s.seen();
+		return Object.fromEntries([...head.matchAll(/^T-([^:]+): (.*)\r$/gm)].map((m) => [m[1], m[2]]));
+	};
+	const x = new X509Certificate(fs.readFileSync(alice.cert));
+	assert.deepEqual(await told({ ...own(alice), maxVersion: 'TLSv1.2' }), {
+		version: 'TLSv1.2',
+		cipher: 'ECDHE-ECDSA-AES256-GCM-SHA384',
+		'server-name': 'gw.test',
+		'client-verify': 'ok',
+		'client-subject': 'CN=alice',
+		'client-issuer': 'CN=ca',
+		'client-serial': x.serialNumber.toLowerCase(),
+		'client-cn': 'alice',
+		'client-fingerprint': `sha256:${x.fingerprint256.replaceAll(':', '').toLowerCase()}`,
+		'client-uris': 'spiffe://acme/alice,https://x.test/',
+		'client-dns': 'a.test',
+		'client-not-after': String(Date.parse(x.validTo) / 1000),
+	});
+	assert.deepEqual(await told({ servername: '', checkServerIdentity: () => {} }),
+		{ version: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' });
 });
 
 test('what is not TLS is closed, and half a handshake is not waited for', async (t) => {
