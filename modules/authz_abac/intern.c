@@ -91,6 +91,18 @@ uint32_t test_number(struct reading *r, const struct test *t)
 	return at;
 }
 
+/* Most requests pass it. */
+static bool is_loose(const struct test *t)
+{
+	return t->nops > 0 && (t->ops[0].kind == OP_NOT || t->ops[0].kind == OP_PRESENT);
+}
+
+/* Whether a is better asked before b: what policies share first, then what rules out most. */
+static bool sooner(const struct test *a, const struct test *b)
+{
+	return a->uses != b->uses ? a->uses > b->uses : !is_loose(a) && is_loose(b);
+}
+
 void tests_finish(struct reading *r)
 {
 	struct policies *p = r->p;
@@ -106,7 +118,7 @@ void tests_finish(struct reading *r)
 		/* Few: by insertion. */
 		for (uint32_t j = 1; j < p->v[i].ntests; j++) {
 			uint32_t t = v[j], k = j;
-			for (; k > 0 && p->tests[v[k - 1]].uses < p->tests[t].uses; k--)
+			for (; k > 0 && sooner(&p->tests[t], &p->tests[v[k - 1]]); k--)
 				v[k] = v[k - 1];
 			v[k] = t;
 		}
