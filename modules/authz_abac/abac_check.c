@@ -87,7 +87,7 @@ static int finish(struct set *s, long rounds)
 	for (unsigned i = 0; i < s->n; i++)
 		fake_tx_free(s->requests[i]);
 	free(s->policies);
-	*s = (struct set){NULL};
+	*s = (struct set){.policies = NULL};
 	return r;
 }
 
