@@ -359,8 +359,8 @@ static void on_stream(void *owner, unsigned what)
 			conn_failed(ln, error_text(ln, why, sizeof(why)));
 		return;
 	}
-	/* Without answers to come, a peer that has closed its side will not read either. */
-	if ((what & STREAM_EOF) || ((what & STREAM_HANGUP) && !ln->st->ops.decode)) {
+	/* A peer that has closed its side will not read either. */
+	if (what & STREAM_EOF) {
 		conn_failed(ln, "the peer has closed the connection");
 		return;
 	}

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "net/listener.h"
 #include "stack/instance.h"
+#include "stack/streampriv.h"
 #include "stack/streams.h"
 
 #include <arpa/inet.h>

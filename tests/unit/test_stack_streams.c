@@ -106,6 +106,8 @@ static void the_same_settings_are_one_stream(void)
 	turn();
 	CU_ASSERT_EQUAL(host_stream_state(first, &W.w), MERLON_STREAM_UP);
 	CU_ASSERT_TRUE(peer_quiet());
+	CU_ASSERT_EQUAL(first->links[0]->holders, 1);
+	CU_ASSERT_EQUAL(first->links[0]->linger.deadline, 0);
 	instance_end(b);
 	CU_ASSERT_TRUE(peer_at_end());
 	tear_down();

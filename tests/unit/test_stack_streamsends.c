@@ -132,6 +132,7 @@ static void a_message_that_was_cut_comes_again_whole(void)
 {
 	unsigned sent = 0;
 	long next, last = -1;
+	uint64_t cut;
 	char part[5000];
 
 	begin_tcp();
@@ -140,13 +141,14 @@ static void a_message_that_was_cut_comes_again_whole(void)
 	for (; send_big(sent) == 0; sent++)
 		turn();
 	/* The kernel has taken some messages whole, and one in part. */
+	cut = stream_written(opened->links[0]->s);
+	CU_ASSERT(cut % BIG != 0);
 	CU_ASSERT_EQUAL(read(peer, part, sizeof(part)), (ssize_t)sizeof(part));
 	peer_close();
 	peer_accept();
 	while (last + 1 < (long)sent) {
 		next = hear_big();
-		if (last >= 0)
-			CU_ASSERT_EQUAL(next, last + 1);
+		CU_ASSERT_EQUAL(next, last >= 0 ? last + 1 : (long)(cut / BIG));
 		CU_ASSERT_FATAL(next >= 0);
 		last = next;
 	}
@@ -161,7 +163,7 @@ static void what_was_lost_is_told_in_its_place(void)
 
 	listen_small();
 	set_up();
-	ops.max_queue = 4 * BIG;
+	ops.max_queue = 4 * BIG + 100;
 	ops.note = text("bridge");
 	ops.lost = lines_lost;
 	ctx = instance();
