@@ -197,10 +197,16 @@ void gateway_apply(struct gateway *g, const struct conf *c)
 	}
 }
 
+static void want_none(struct gateway *g)
+{
+	list_each(it, &g->listeners) list_entry(it, struct gateway_listener, node)->wanted = false;
+}
+
 int gateway_bind(struct gateway *g, const struct conf *c, struct conf_diag *d)
 {
 	int code = 0;
-	list_each(it, &g->listeners) list_entry(it, struct gateway_listener, node)->wanted = false;
+	pthread_mutex_lock(&g->listeners_lock);
+	want_none(g);
 	for (unsigned i = 0; i < c->nlisteners; i++) {
 		struct gateway_listener *l = listener_find(g, c->listeners[i].address);
 		if (l) {
@@ -210,6 +216,7 @@ int gateway_bind(struct gateway *g, const struct conf *c, struct conf_diag *d)
 		int r = bind_one(g, &c->listeners[i], d);
 		code = code ? code : r;
 	}
+	pthread_mutex_unlock(&g->listeners_lock);
 	return code;
 }
 
@@ -270,7 +277,9 @@ void gateway_unbind(struct gateway *g)
 static void stop_listening(void *arg)
 {
 	struct gateway *g = arg;
-	list_each(it, &g->listeners) list_entry(it, struct gateway_listener, node)->wanted = false;
+	pthread_mutex_lock(&g->listeners_lock);
+	want_none(g);
+	pthread_mutex_unlock(&g->listeners_lock);
 	gateway_unbind(g);
 }
 
