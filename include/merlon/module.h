@@ -573,8 +573,9 @@ struct merlon_host {
 	int32_t (*stream_send)(merlon_stream *stream, merlon_tx *tx, struct merlon_str bytes);
 	/* One whole message that has one answer; answers come in the order of calls. A call that
 	 * was cancelled or timed out is still waited for on its connection, and its answer dropped.
-	 * tx or w as for timer(); done likewise. It is not sent twice. MERLON_E_FULL: no room.
-	 * MERLON_E_UNAVAIL: the stream is down, or this is an explain. */
+	 * tx or w as for timer(); done likewise. It is not sent twice. One of no tx is sent even
+	 * if its instance goes first. MERLON_E_FULL: no room. MERLON_E_UNAVAIL: the stream is down,
+	 * or this is an explain. */
 	int32_t (*stream_call)(merlon_stream *stream, merlon_ctx *ctx, merlon_worker *w,
 	                       merlon_tx *tx, struct merlon_str bytes, uint32_t timeout_ms,
 	                       merlon_stream_fn done, void *arg, merlon_op **op);
