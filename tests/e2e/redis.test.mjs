@@ -417,6 +417,50 @@ test('explain asks nobody', async (t) => {
 	assert.deepEqual(statuses(await client(s).hammer(2)), { 200: 1, 429: 1 });
 });
 
+// After the greeting: each of these answers something, and none of it may pass for a yes.
+const GREETING = '+OK\r\n';
+const WRONG = {
+	'HTTP': () => 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+	'an echo': (d) => d,
+	'OK': () => '+OK\r\n',
+	'nil': () => '$-1\r\n',
+	'the answer to another call': () => '*8\r\n:-7\r\n:1\r\n:0\r\n:0\r\n:0\r\n:9\r\n:0\r\n:-1\r\n',
+	'two answers to one call': () => '-ERR x\r\n-ERR x\r\n',
+	'an endless string': () => `$400000000\r\n${'x'.repeat(300_000)}`,
+	'an endless array': () => '*1000000000\r\n',
+	'nested arrays': () => '*1\r\n'.repeat(1000),
+	'nothing, and the end': () => null,
+};
+test('a server that is no Redis', async (t) => {
+	const { s, redis } = await start(t);
+	const model = s.upstream;
+	let wrong;
+	let calls = 0;
+	const port = await s.server((socket) => socket.on('data', (d) => {
+		if (/LOAD/.test(d.toString('latin1')))
+			return socket.write(GREETING);
+		calls++;
+		const answer = wrong(d);
+		return answer === null ? socket.destroy() : socket.write(answer);
+	}));
+	s.upstream = model;
+	await s.gateway({ workers: 1, ratelimit: limit(redis, 'default = { requests = "100/1h"; };') });
+	const liar = { server: `127.0.0.1:${port}` };
+	for (const [name, answer] of Object.entries(WRONG)) {
+		wrong = answer;
+		assert.equal((await s.reload({ ratelimit: limit(liar, 'default = { requests = "100/1h"; };') })).code, 0);
+		const before = calls;
+		await until(async () => {
+			for (const { status } of await client(s, 'alice', 2).hammer(3))
+				assert.equal(status, 503, name);
+			return calls > before;
+		}, `${name} to be asked`);
+		// Away from it and back: the next begins with a connection of its own.
+		assert.equal((await s.reload({ ratelimit: limit(redis, 'default = { requests = "100/1h"; };') })).code, 0);
+		assert.equal((await client(s, 'bob').chat()).status, 200, name);
+	}
+});
+
 test('a gateway starts without Redis, and finds it when it comes', async (t) => {
 	const s = site(t);
 	await s.demo();
