@@ -242,6 +242,16 @@ static int32_t give_up(const struct slot *s, bool no_keys, bool waited, const ch
 	return refuse(in, s->tx, MERLON_BADCRED, why);
 }
 
+/* An old token of a key that is gone would be refused with the key, too: that is no reason to ask
+ * for it. */
+static bool worth_asking(const struct instance *in, const struct jwt *t)
+{
+	const char *why;
+	int64_t expires;
+
+	return jwt_check(t, &in->s.rules, now_s(), &expires, &why) == JWT_HOLDS;
+}
+
 /* A code, or PENDING where s->wait will call back. */
 static int32_t judge(struct slot *s, const struct jwt *t, bool waited)
 {
@@ -263,7 +273,7 @@ static int32_t judge(struct slot *s, const struct jwt *t, bool waited)
 			return accept_claims(s, t, epoch);
 		if (found == JWKS_BAD)
 			return refuse(in, s->tx, MERLON_BADCRED, why);
-		if (in->provider)
+		if (in->provider && (no_keys || worth_asking(in, t)))
 			answer = provider_wait(&s->wait, !no_keys, epoch);
 		if (answer == PROVIDER_WAIT)
 			return MERLON_PENDING;

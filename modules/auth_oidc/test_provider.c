@@ -157,6 +157,21 @@ static void a_thousand_unknown_keys(void)
 	free(t);
 }
 
+static void old_tokens_ask_for_nothing(void)
+{
+	open_provider("");
+	fetch(set[0]);
+	CU_ASSERT_EQUAL(ask_for(1, "\"iss\":\"" ISSUER "\",\"aud\":\"models\",\"sub\":\"a\","
+	                           "\"exp\":1600000000"),
+	                MERLON_BADCRED);
+	CU_ASSERT_EQUAL(ask_for(1, "\"iss\":\"" ISSUER "\",\"aud\":\"x\",\"sub\":\"a\","
+	                           "\"exp\":1700000600"),
+	                MERLON_BADCRED);
+	CU_ASSERT_EQUAL(begun(), 2);
+	CU_ASSERT_EQUAL(ask_for(1, CLAIMS), MERLON_PENDING);
+	close_all();
+}
+
 /* A key that could not be asked for may be a good one. */
 static void unknown_and_unreachable(void)
 {
@@ -390,6 +405,7 @@ int main(void)
 	    UNIT(waiting_in_vain),
 	    UNIT(a_new_key),
 	    UNIT(a_thousand_unknown_keys),
+	    UNIT(old_tokens_ask_for_nothing),
 	    UNIT(unknown_and_unreachable),
 	    UNIT(lies_change_nothing),
 	    UNIT(stale_has_an_end),
