@@ -282,6 +282,8 @@ static void what_is_printed_reads_as_the_same(void)
 	    "listeners = ( { address = \"unix:a.sock\"; }, { address = \"*:80\"; } );\n"
 	    "upstreams = ( { name = \"u\"; servers = ( \"h:1\", \"[::1]:2\" );\n"
 	    "  health = { path = \"/health\"; };\n"
+	    "  identity_headers = ( { name = \"X-User\"; value = \"id.sub\"; },\n"
+	    "    { name = \"X-A-B\"; value = \"x.auth_x.a-b_c\"; } );\n"
 	    "  headers = ( { name = \"X-A\"; value = \"q\\\"\\\\b\"; }, { name = \"X-Key\"; value "
 	    "= \"s3cret2\"; },\n"
 	    "    { name = \"Z\"; value = \"Bearer ${env:MERLON_TEST_SECRET}\"; } ); } );\n"
