@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,17 +135,26 @@ static int no_passphrase(char *out, int n, int rw, void *arg)
 	return -1;
 }
 
+/* OpenSSL reads a certificate's extensions when it first needs them: now, not on a worker. */
+static void settle(X509 *x)
+{
+	(void)X509_check_purpose(x, -1, 0);
+}
+
 static bool use_chain(struct tls_load *l, struct str path, SSL_CTX *ssl, BIO *bio)
 {
 	X509 *x = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
 	bool ok = x && SSL_CTX_use_certificate(ssl, x) == 1;
 
+	if (ok)
+		settle(x);
 	if (!x && at_end())
 		tls_fail(l, "certificate", "%.*s: holds no certificate", STR_FMT(path));
 	else if (!ok)
 		tls_fail(l, "certificate", "%.*s: %s", STR_FMT(path), tls_reason());
 	X509_free(x);
 	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		settle(x);
 		ok = SSL_CTX_add0_chain_cert(ssl, x) == 1;
 		if (!ok) {
 			tls_fail(l, "certificate", "%.*s: %s", STR_FMT(path), tls_reason());
@@ -228,6 +238,7 @@ static bool store_cas(struct tls_load *l, const char *key, struct str path, BIO 
 	if (names)
 		sk_X509_NAME_set_cmp_func(names, by_name);
 	while ((x = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL) {
+		settle(x);
 		/* It takes a reference, and the same certificate twice. */
 		if (!X509_STORE_add_cert(store, x))
 			abort();
