@@ -9,6 +9,11 @@
 
 #include "stack_module.h"
 
+/* The minor version of today's header, and the one after it. */
+#define NOW "1"
+#define NEXT "2"
+_Static_assert(MERLON_ABI_MINOR == 1, "NOW and NEXT are those of the header");
+
 static void refused(const char *name, const char *part)
 {
 	struct build *b = load(name);
@@ -148,16 +153,15 @@ static void wrong_notes_are_refused(void)
 	unsigned before = build_count();
 
 	n.major = 2;
-	note_refused(
-	    n, "is built for module ABI 2.0 and this merlond offers 1.0: install a newer merlond");
+	note_refused(n, "is built for module ABI 2." NOW " and this merlond offers 1." NOW
+	                ": install a newer merlond");
 	n.major = 0;
-	note_refused(
-	    n,
-	    "is built for module ABI 0.0 and this merlond offers 1.0: install the module's build");
+	note_refused(n, "is built for module ABI 0." NOW " and this merlond offers 1." NOW
+	                ": install the module's build");
 	n = note;
 	n.least_minor = MERLON_ABI_MINOR + 1;
-	note_refused(n,
-	             "needs module ABI 1.1 and this merlond offers 1.0: install a newer merlond");
+	note_refused(n, "needs module ABI 1." NEXT " and this merlond offers 1." NOW
+	                ": install a newer merlond");
 	n = note;
 	n.name[0] = 'X';
 	note_refused(n, "is no module of Merlon");
