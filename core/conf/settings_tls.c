@@ -26,11 +26,11 @@ const struct conf_key conf_listener_tls_keys[] = {
      "PEM file of its private key; file:PATH and cred:NAME too."},
     {"certificates", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL,
      "Further certificates, chosen by the name that the client asks for."},
-    {"client_ca", KIND_PATH, AT(listener_tls, more.client_ca), 0, NULL, NULL,
+    {"client_ca", KIND_STR, AT(listener_tls, more.client_ca), 0, NULL, NULL,
      "PEM file of the authorities of client certificates."},
     {"client_auth", KIND_STR, AT(listener_tls, more.client_auth), 0, "none", NULL,
      "Client certificates: none, optional or required."},
-    {"crl", KIND_PATH, AT(listener_tls, more.crl), 0, NULL, NULL,
+    {"crl", KIND_STR, AT(listener_tls, more.crl), 0, NULL, NULL,
      "PEM file of revocation lists for client certificates."},
     {"min_version", KIND_STR, AT(listener_tls, more.min_version), 0, "1.2", NULL,
      "Least version of TLS: 1.2 or 1.3."},
@@ -44,7 +44,7 @@ const struct conf_key conf_tls_pair_keys[] = {
     {0},
 };
 const struct conf_key conf_upstream_tls_keys[] = {
-    {"ca", KIND_PATH, AT(conf_upstream, tls_ca), 0, NULL, NULL,
+    {"ca", KIND_STR, AT(conf_upstream, tls_ca), 0, NULL, NULL,
      "PEM file of the authorities; default: the system's."},
     {"server_name", KIND_STR, AT(conf_upstream, tls_name), 0, NULL, NULL,
      "Name that the certificate must have; default: the server's host."},
@@ -55,6 +55,7 @@ const struct conf_key conf_upstream_tls_keys[] = {
     {0},
 };
 
+/* Relative names are relative to the file that names them; empty is as good as absent. */
 static void file_name(const struct conf_node *group, const char *key, struct str *name,
                       struct arena *a, struct conf_diag *d)
 {
@@ -145,6 +146,8 @@ void conf_listener_tls(struct conf_listener *l, struct arena *a, struct conf_dia
 	}
 	conf_fill(n, conf_listener_tls_keys, &raw, a, d);
 	more_pair(&raw.first, n, a, d);
+	file_name(n, "client_ca", &raw.more.client_ca, a, d);
+	file_name(n, "crl", &raw.more.crl, a, d);
 	struct conf_tls_pair *list =
 	    conf_list_read(conf_child(n, STR("certificates")), &pairs, &more, a, d);
 	l->tls = raw.more;
@@ -169,6 +172,7 @@ void conf_upstream_tls(struct conf_upstream *u, struct arena *a, struct conf_dia
 	}
 	u->tls = true;
 	conf_fill(n, conf_upstream_tls_keys, u, a, d);
+	file_name(n, "ca", &u->tls_ca, a, d);
 	file_name(n, "certificate", &u->tls_certificate, a, d);
 	file_name(n, "key", &u->tls_key, a, d);
 	if ((u->tls_certificate.n > 0) != (u->tls_key.n > 0))

@@ -109,6 +109,20 @@ static void tls_keys_belong_together(void)
 	EXPECT(table, false);
 }
 
+static void tls_keys_may_be_empty(void)
+{
+	static const struct text table[] = {
+	    {LLM OPEN ROUTE "listeners = ( { address = \"*:1\"; tls = { " PAIR
+	                    "client_ca = \"\"; crl = \"\"; client_auth = \"none\"; }; } );",
+	     ""},
+	    {UPSTREAM("servers = \"c:1\"; tls = { ca = \"\"; server_name = \"\"; certificate = "
+	              "\"\"; key = \"\"; };"),
+	     ""},
+	    {UPSTREAM("servers = \"c:1\"; tls = { };"), ""},
+	};
+	EXPECT(table, true);
+}
+
 static void tls_is_printed_as_it_is_in_effect(void)
 {
 	static const char text[] = LLM OPEN ROUTE
@@ -424,6 +438,6 @@ static void digests_tell_options_apart(void)
 
 UNIT_MAIN("conf_check", UNIT(listeners_must_be_there_and_differ), UNIT(stacks_say_what_they_lack),
           UNIT(upstreams_name_servers_and_fit_headers), UNIT(routes_point_to_what_exists),
-          UNIT(rules_are_checked), UNIT(tls_keys_belong_together),
+          UNIT(rules_are_checked), UNIT(tls_keys_belong_together), UNIT(tls_keys_may_be_empty),
           UNIT(tls_is_printed_as_it_is_in_effect), UNIT(what_nothing_uses_is_warned_of),
           UNIT(texts_have_their_forms), UNIT(digests_tell_options_apart))
