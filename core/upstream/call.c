@@ -12,7 +12,7 @@
 #include "http/headers.h"
 #include "http/parse.h"
 #include "http/write.h"
-#include "upstream/exchange.h"
+#include "upstream/exchangepriv.h"
 
 struct call_answer {
 	atomic_uint refs;
@@ -30,6 +30,8 @@ struct call {
 	struct exchange *ex;
 	struct arena arena; /* the exchange's */
 	struct loop_timer deadline;
+	struct slice again; /* the request's head; block NULL: it must not be sent twice */
+	bool head_request;
 	struct call_answer *answer;
 	call_done_fn *done;
 	void *arg;
@@ -112,6 +114,7 @@ static void call_free(struct call *c)
 {
 	loop_timer_drop(c->u->pools->loop, &c->deadline);
 	exchange_abort(c->ex);
+	slice_unref(c->again);
 	arena_deinit(&c->arena);
 	free(c);
 }
@@ -197,10 +200,35 @@ static void on_end(void *owner)
 	call_over(c);
 }
 
+static const struct exchange_ops call_ops;
+
+static void call_send(struct call *c, struct slice head, struct str body)
+{
+	c->ex = exchange_start(c->u, &c->arena, head, c->head_request, &call_ops, c);
+	exchange_send_copy(c->ex, body.p, body.n);
+	exchange_send_end(c->ex);
+	exchange_flush(c->ex);
+}
+
+/* The server may have closed a kept connection just when it was used again; what changes nothing
+ * there may be asked once more (RFC 9110 §9.2.2). */
+static bool call_again(struct call *c, enum exchange_fault f)
+{
+	struct slice head = c->again;
+
+	if (f != EX_CLOSED || !c->ex->reused || c->answer->status || !head.block)
+		return false;
+	c->again = (struct slice){0};
+	call_send(c, head, STR_NONE);
+	return true;
+}
+
 static void on_fault(void *owner, enum exchange_fault f)
 {
 	struct call *c = owner;
 
+	if (call_again(c, f))
+		return;
 	c->ex = NULL;
 	answer_fail(c->answer, f == EX_TIMEOUT ? CALL_TIMEOUT : CALL_BROKEN, exchange_strfault(f));
 	call_over(c);
@@ -302,6 +330,11 @@ static bool put_head(const struct conf_upstream *u, const struct call_request *r
 	return http_out_end(&o) == 0;
 }
 
+static bool is_safe(const struct call_request *r)
+{
+	return r->body.n == 0 && (str_eq(r->method, STR("GET")) || str_eq(r->method, STR("HEAD")));
+}
+
 struct call *call_start(struct upstream *u, const struct call_request *r, call_done_fn *done,
                         void *arg)
 {
@@ -310,6 +343,8 @@ struct call *call_start(struct upstream *u, const struct call_request *r, call_d
 
 	buf_init(&b, CALL_HEAD_MAX);
 	if (put_head(u->conf, r, &b)) {
+		struct slice head = slice_copy(u->pools->blocks, b.p, b.n);
+
 		c = xcalloc(1, sizeof(*c));
 		c->u = u;
 		c->done = done;
@@ -318,11 +353,10 @@ struct call *call_start(struct upstream *u, const struct call_request *r, call_d
 		arena_init(&c->arena, NULL);
 		loop_timer_init(&c->deadline, deadline_passed, c);
 		loop_timer_in(u->pools->loop, &c->deadline, r->timeout);
-		c->ex = exchange_start(u, &c->arena, slice_copy(u->pools->blocks, b.p, b.n),
-		                       str_eq(r->method, STR("HEAD")), &call_ops, c);
-		exchange_send_copy(c->ex, r->body.p, r->body.n);
-		exchange_send_end(c->ex);
-		exchange_flush(c->ex);
+		c->head_request = str_eq(r->method, STR("HEAD"));
+		if (is_safe(r))
+			c->again = slice_ref(head);
+		call_send(c, head, r->body);
 	}
 	/* The fields may be credentials. */
 	buf_wipe(&b);

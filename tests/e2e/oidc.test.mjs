@@ -306,6 +306,23 @@ test('a reload while the first fetch is under way loses neither it nor who waits
 	assert.equal(idp.count(KEYS), 1);
 });
 
+test('the gateway ends while a provider holds its answer', async (t) => {
+	const s = site(t);
+	const idp = await new Idp(s).start();
+	const held = [];
+	idp.answers['*'] = (req, res, next) => held.push(next);
+	await s.demo();
+	await s.gateway({ auth: oidc(idp, 'fetch_timeout = "1m";', 'requisite', 'timeout = "5m";'),
+		limits: 'drain_timeout = "100ms";' });
+	await until(() => held.length > 0, 'the fetch');
+	const waiting = ask(s, await idp.token()).catch((e) => e);
+	await until(async () => (await s.status()).connections > 0, 'the request to arrive');
+	await s.stop();
+	const r = await waiting;
+	assert.notEqual(r.status, 200);
+	assert.equal(idp.count(DOCUMENT), 1);
+});
+
 test('over TLS: the provider must be whom its certificate names', async (t) => {
 	const s = site(t);
 	const ca = await new Authority(s, 'ca').create();

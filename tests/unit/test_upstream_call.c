@@ -283,6 +283,60 @@ static void fields_are_kept(void)
 	fake_stop();
 }
 
+/* A kept connection that the server closes when it is used again: only what changes nothing is
+ * asked once more, and only once, and not after a byte of an answer. */
+static void kept_connections_may_have_gone(void)
+{
+	static const struct {
+		const char *method, *said;
+		bool again;
+	} cases[] = {{"GET", "", true},
+	             {"POST", "", false},
+	             {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal", false}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct call_request r = plain;
+		struct caller c;
+
+		fake_conf(1);
+		fake_start();
+		r.method = str_of(cases[i].method);
+		int fd = fake_serve(0, -1);
+		CU_ASSERT_EQUAL(idle_conns(), 1);
+		call_begin(&c, &r);
+		fake_request(fd);
+		fake_send(fd, cases[i].said);
+		close(fd);
+		if (cases[i].again) {
+			fd = fake_accept(0);
+			CU_ASSERT(strncmp(received(fd, 0), "GET /x?y HTTP/1.1\r\n", 19) == 0);
+			fake_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+			until(&c.over);
+			CU_ASSERT(answer_is(&c, CALL_OK, 200, "ok"));
+			close(fd);
+		} else {
+			until(&c.over);
+			CU_ASSERT(answer_is(&c, CALL_BROKEN, 0, ""));
+			CU_ASSERT(fake_none(0));
+		}
+		caller_free(&c);
+		fake_stop();
+	}
+	/* A new connection is not tried twice. */
+	struct caller c;
+	fake_conf(1);
+	fake_start();
+	call_begin(&c, &plain);
+	int fd = fake_accept(0);
+	fake_request(fd);
+	close(fd);
+	until(&c.over);
+	CU_ASSERT(answer_is(&c, CALL_BROKEN, 0, ""));
+	CU_ASSERT(fake_none(0));
+	caller_free(&c);
+	fake_stop();
+}
+
 /* In pieces without an end: the ceiling ends it and the connection. */
 static void a_body_without_end(void)
 {
@@ -401,5 +455,5 @@ static void cancelled_at_every_stage(void)
 
 UNIT_MAIN("upstream_call", UNIT(the_request_is_ours), UNIT(the_host_is_whom_it_is_for),
           UNIT(requests_that_cannot_be_written), UNIT(answers), UNIT(fields_are_kept),
-          UNIT(a_body_without_end), UNIT(nobody_listens), UNIT(the_deadline_is_over_everything),
-          UNIT(cancelled_at_every_stage))
+          UNIT(kept_connections_may_have_gone), UNIT(a_body_without_end), UNIT(nobody_listens),
+          UNIT(the_deadline_is_over_everything), UNIT(cancelled_at_every_stage))
