@@ -409,7 +409,7 @@ static void names_choose_certificates(void)
 	    server_ctx((struct tls_server_conf){.pairs = pairs, .npairs = 3}, &a);
 	struct tls_ctx *cctx = client_ctx(&root, NULL);
 	static const char *const good[] = {"a.test", "b.test", "x.b.test"};
-	static const char *const bad[] = {"c.test", "x.a.test", "y.x.b.test", "127.0.0.1"};
+	static const char *const bad[] = {"c.test", "x.a.test", "y.x.b.test"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		shake(sctx, cctx, good[i]);
@@ -418,9 +418,8 @@ static void names_choose_certificates(void)
 		session = NULL;
 	}
 	/* The default one is shown, and does not have that name. */
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		refused(sctx, cctx, bad[i], "hostname mismatch");
-	refused(sctx, cctx, bad[3], "IP address mismatch");
 	tls_ctx_unref(sctx);
 	tls_ctx_unref(cctx);
 	pki_free(&a);
@@ -536,13 +535,10 @@ static void clients_are_verified(void)
 	tls_ctx_unref(required);
 	tls_ctx_unref(stale);
 	tls_ctx_unref(optional);
-	pki_free(&c);
-	pki_free(&other);
-	pki_free(&good);
-	pki_free(&revoked);
-	pki_free(&foreign);
-	pki_free(&past);
-	pki_free(&wrong);
+	struct cert *all[] = {&c, &other, &good, &revoked, &foreign, &past, &wrong};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		pki_free(all[i]);
 	end();
 }
 
