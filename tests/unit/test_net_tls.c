@@ -453,8 +453,7 @@ static void sessions_are_resumed_where_they_may(void)
 	struct tls_ctx *cagain = client_ctx(&root, NULL);
 
 	CU_ASSERT_FALSE(resumes(one, cctx));
-	CU_ASSERT_TRUE(resumes(one, cctx));
-	/* A reload: the same listener. */
+	CU_ASSERT_TRUE(resumes(one, cctx)); /* next, a reload: the same listener */
 	CU_ASSERT_TRUE(tls_ctx_same(one, again));
 	CU_ASSERT_TRUE(resumes(again, cctx));
 	CU_ASSERT_FALSE(tls_ctx_same(one, other));
