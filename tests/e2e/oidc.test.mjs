@@ -93,6 +93,30 @@ test('tokens of the provider are good, and others are not', async (t) => {
 	assert.equal(idp.count(KEYS), 1);
 });
 
+test('several issuers are several lines, and each has its own', async (t) => {
+	const s = site(t);
+	const [staff, partners, stranger] = [await new Idp(s).start(), await new Idp(s).start(), await new Idp(s).start()];
+	await s.demo();
+	await s.gateway({ auth: `${oidc(staff, '', 'sufficient', 'name = "staff";')}, ` +
+		line('auth_oidc', 'requisite', `issuer = "${partners.issuer}"; audience = "${AUDIENCE}"; ` +
+			'claims = { sub = "client_id"; roles = "realm_access.roles"; };', 'name = "partners";') });
+	const codes = async (token, status) => {
+		const r = await ask(s, token);
+		assert.equal(r.status, status, r.text);
+		return (await s.record(r.headers['x-request-id'])).decisions.filter((d) => d.group === 'auth').map((d) => d.code);
+	};
+	assert.deepEqual(await codes(await staff.token(), 200), ['OK']);
+	assert.deepEqual(await codes(await partners.token(), 200), ['NOCRED', 'OK']);
+	assert.deepEqual(await codes(await stranger.token(), 401), ['NOCRED', 'NOCRED']);
+	// One issuer's name with another one's key.
+	assert.deepEqual(await codes(await partners.forge({ iss: staff.issuer }), 401), ['BADCRED']);
+	// One of them is away: that is not the other's affair.
+	await staff.stop();
+	await s.reload({ limits: 'idle_timeout = "31s";' });
+	assert.deepEqual(await codes(await partners.token(), 200), ['NOCRED', 'OK']);
+	assert.equal(stranger.count(KEYS), 0);
+});
+
 test('roles of the token decide, and scopes are only told', async (t) => {
 	const { s, idp } = await world(t);
 	idp.claims = { realm_access: { roles: ['viewer'] } };
