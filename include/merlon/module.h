@@ -303,17 +303,18 @@ typedef void (*merlon_free_fn)(void *obj);
 /* ---- HTTP calls (1.1) ---- */
 struct merlon_http_request {
 	uint32_t size;
-	uint32_t timeout_ms; /* for all of it; 0: 5000 */
+	uint32_t timeout_ms; /* for all of it, at most 600000; 0: 5000 */
 	uint64_t max_body;   /* of the answer, at most 16 MiB; 0: 1 MiB */
 	/* The value of an UPSTREAM or URL option; of a URL its origin counts. Nothing else can be
 	 * reached. */
 	struct merlon_str upstream;
-	struct merlon_str method;            /* a token in capitals */
-	struct merlon_str target;            /* "/path?query" */
-	const struct merlon_header *headers; /* Host, framing and hop-by-hop names are refused */
+	struct merlon_str method; /* a token in capitals */
+	struct merlon_str target; /* "/path?query" */
+	/* At most 64; Host, framing, hop-by-hop names and Accept-Encoding are refused. */
+	const struct merlon_header *headers;
 	uint32_t nheaders;
 	uint32_t reserved;
-	struct merlon_str body;
+	struct merlon_str body; /* at most 1 MiB */
 	/* Not empty: calls of this build of the module to one upstream that are under way with the
 	 * same flight, on whatever worker, are one call, and all are told its answer. */
 	struct merlon_str flight;
