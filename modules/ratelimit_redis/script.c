@@ -89,8 +89,9 @@ const char script_text[] =
     /* A lease that is not in its slot any more has run out, or was flushed away. */
     "local function give_back()\n"
     "  at(leases, lease)\n"
-    "  if from > leases[2] then return end\n"
-    "  from = math.max(from, leases[2] - 15)\n"
+    "  local oldest = leases[2] - 15\n"
+    "  if from > leases[2] or (from < oldest and search == 0) then return end\n"
+    "  from = math.max(from, oldest)\n"
     "  for i = from, search == 1 and leases[2] or from do\n"
     "    local k = 3 + i % 16\n"
     "    if leases[k] > 0 then leases[k] = leases[k] - 1 dirty = true return end\n"

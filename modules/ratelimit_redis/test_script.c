@@ -471,6 +471,24 @@ static void a_lease_is_given_back_once(void)
 	CU_ASSERT_TRUE(take(&m, "d") >= 0);
 }
 
+/* The oldest slot that counts is somebody else's to the holder of an older one. */
+static void what_ran_out_takes_nobodys_place(void)
+{
+	struct model m;
+
+	two_places(&m);
+	const int64_t old = take(&m, "o");
+	now += 2000000;
+	CU_ASSERT_EQUAL(take(&m, "o"), old + 1);
+	now += 30000000; /* 15 slots: the first lease has run out, the second is in its last slot */
+	CU_ASSERT_TRUE(take(&m, "o") >= 0);
+	CU_ASSERT_TRUE(take(&m, "o") < 0);
+	tell(&m, "o", SCRIPT_END, old, 0);
+	CU_ASSERT_TRUE(take(&m, "o") < 0);
+	tell(&m, "o", SCRIPT_END, old + 1, 0);
+	CU_ASSERT_TRUE(take(&m, "o") >= 0);
+}
+
 /* A renewal whose answer was lost: the end finds where it went. */
 static void a_moved_lease_is_found(void)
 {
@@ -530,6 +548,7 @@ static const struct unit_test tests[] = {UNIT(same_numbers_as_local),
                                          UNIT(too_late_is_not_charged),
                                          UNIT(leases_run_out_unless_renewed),
                                          UNIT(a_lease_is_given_back_once),
+                                         UNIT(what_ran_out_takes_nobodys_place),
                                          UNIT(a_moved_lease_is_found),
                                          UNIT(a_clock_set_back),
                                          UNIT(the_largest_numbers)};
