@@ -16,6 +16,10 @@
 
 /* Perfect forward secrecy and authenticated encryption only (RFC 9325); those of 1.3 are so. */
 #define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
+/* No finite fields: a stranger could ask for an exchange that costs a worker tens of milliseconds.
+ * The first one where libssl has it (3.5). */
+#define GROUPS "X25519:P-256:P-384:P-521"
+#define GROUPS_HYBRID "X25519MLKEM768:" GROUPS
 #define SESSION_SECONDS 3600
 #define DEPTH_MAX 8
 #define TICKET_KEYS 96 /* at least what OpenSSL takes */
@@ -33,6 +37,9 @@ static SSL_CTX *ssl_new(bool server, int min_version)
 	SSL_CTX_set_min_proto_version(c, min_version);
 	SSL_CTX_set_max_proto_version(c, 0);
 	SSL_CTX_set_cipher_list(c, CIPHERS_1_2);
+	if (SSL_CTX_set1_groups_list(c, GROUPS_HYBRID) != 1 &&
+	    SSL_CTX_set1_groups_list(c, GROUPS) != 1)
+		abort();
 	/* An end without a word is looked at by the stream: for OpenSSL it would spoil the session.
 	 */
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -47,6 +54,7 @@ static SSL_CTX *ssl_new(bool server, int min_version)
 	SSL_CTX_set_verify_depth(c, DEPTH_MAX);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_timeout(c, SESSION_SECONDS);
+	ERR_clear_error();
 	return c;
 }
 

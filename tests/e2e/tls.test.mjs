@@ -20,6 +20,10 @@ test('only TLS 1.2 and 1.3, forward secrecy and authenticated encryption', async
 		assert.match((await sclient(s, [version, '-cipher', 'DEFAULT@SECLEVEL=0'])).all, /alert protocol version/);
 	for (const cipher of ['AES128-SHA', 'AES256-GCM-SHA384', 'ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-CCM'])
 		assert.match((await sclient(s, ['-tls1_2', '-cipher', `${cipher}@SECLEVEL=0`])).all, /handshake failure/);
+	for (const group of ['ffdhe2048', 'ffdhe8192', 'X448'])
+		assert.match((await sclient(s, ['-tls1_3', '-groups', group])).all, /handshake failure/);
+	for (const group of ['X25519', 'P-256', 'P-384'])
+		assert.match((await sclient(s, ['-tls1_3', '-groups', group])).all, /New, TLSv1.3/);
 	for (const [version, name] of [['-tls1_2', 'TLSv1.2'], ['-tls1_3', 'TLSv1.3']]) {
 		const r = await sclient(s, [version, '-CAfile', ca.ca, '-verify_return_error', '-verify_hostname', 'gw.test']);
 		assert.match(r.all, new RegExp(`New, ${name}, Cipher is`));
