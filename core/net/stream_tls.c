@@ -17,6 +17,11 @@
 #define RECORD_MAX 16384 /* RFC 8446 section 5.1 */
 #define DRAIN_ONCE 4096
 #define DRAIN_MAX (64 * 1024)
+/* Bytes that may come without bringing any data. OpenSSL reads on within one call until there are
+ * some, so that an endless row of key updates would hold the worker; a whole record, read ahead of
+ * and in pieces, stays below the second one. */
+#define EMPTY_HANDSHAKE_MAX (256 * 1024)
+#define EMPTY_MAX (64 * 1024)
 
 struct tls {
 	SSL *ssl;
@@ -26,6 +31,7 @@ struct tls {
 	const struct tls_peer *peer;  /* once the handshake is over */
 	int fd_err;                   /* of the socket, since the last call */
 	bool fd_eof;
+	size_t empty;          /* bytes read since there was data */
 	bool dead;             /* failed: nothing can be said in TLS any more */
 	bool read_wants_write; /* see over_ready() */
 	bool write_wants_read;
@@ -37,6 +43,12 @@ struct tls {
 	char why[160];
 };
 
+static void note(struct tls *t, const char *text)
+{
+	if (!t->why[0])
+		snprintf(t->why, sizeof(t->why), "%s", text);
+}
+
 /* ---- the descriptor below ---- */
 static int fd_read(BIO *b, char *p, size_t n, size_t *got)
 {
@@ -45,8 +57,14 @@ static int fd_read(BIO *b, char *p, size_t n, size_t *got)
 
 	BIO_clear_retry_flags(b);
 	*got = 0;
+	if (t->empty > (t->peer ? EMPTY_MAX : EMPTY_HANDSHAKE_MAX)) {
+		note(t, "the peer sends much and says nothing");
+		t->fd_err = EPROTO;
+		return -1;
+	}
 	r = stream_plain.read(t->s, p, n);
 	if (r > 0) {
+		t->empty += (size_t)r;
 		*got = (size_t)r;
 		return 1;
 	}
@@ -139,12 +157,6 @@ static void over_free(struct stream *s)
 }
 
 /* ---- what went wrong ---- */
-static void note(struct tls *t, const char *text)
-{
-	if (!t->why[0])
-		snprintf(t->why, sizeof(t->why), "%s", text);
-}
-
 static void note_failure(struct tls *t)
 {
 	long verify = SSL_get_verify_result(t->ssl);
@@ -209,8 +221,10 @@ static ssize_t over_read(struct stream *s, void *p, size_t n)
 
 	begin(t);
 	r = SSL_read_ex(t->ssl, p, n, &got);
-	if (r == 1)
+	if (r == 1) {
+		t->empty = 0;
 		return (ssize_t)got;
+	}
 	r = outcome(t, r, &want_read, &t->read_wants_write);
 	look_both_ways(s);
 	return r;
@@ -344,6 +358,7 @@ static int over_handshake(struct stream *s)
 	r = SSL_do_handshake(t->ssl);
 	if (r == 1) {
 		shaken(t);
+		t->empty = 0;
 		s->to_end = true;
 		return 0;
 	}
