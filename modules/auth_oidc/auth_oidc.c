@@ -132,7 +132,7 @@ static int32_t worker_start(void *inst, merlon_worker *worker, void **out)
 	}
 	w->cache = H->shared_ptr(w->cache_obj);
 	if (in->provider)
-		attendant_start(&w->attendant, in->provider, in->ctx, worker, in->metrics);
+		attendant_start(&w->attendant, in->provider, &in->s, in->ctx, worker, in->metrics);
 	*out = w;
 	return 0;
 }

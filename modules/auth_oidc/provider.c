@@ -40,6 +40,7 @@ struct provider {
 	struct keyset *keys;
 	uint8_t content[SHA_LEN]; /* of what the keys were read from */
 	_Atomic uint64_t epoch;
+	uint64_t fetched_at;
 	_Atomic uint64_t good_until; /* 0: there never were keys */
 	char *found;                 /* target, by discovery */
 	uint64_t found_at;
@@ -215,6 +216,7 @@ static void fetched(struct provider *p, const struct attendant *a, struct jwks *
 	p->failures = 0;
 	p->why = "";
 	p->fetching = false;
+	p->fetched_at = now;
 	atomic_store_explicit(&p->good_until, now + p->max_stale, memory_order_release);
 	p->due = now + refresh_after(p, cache_max_age(res));
 }
@@ -410,11 +412,29 @@ static void tick(void *arg)
 	pthread_mutex_unlock(&a->p->lock);
 }
 
-void attendant_start(struct attendant *a, struct provider *p, merlon_ctx *ctx,
-                     merlon_worker *worker, struct provider_metrics metrics)
+/* The newest settings count, for the keys that are there as well. */
+static void set_times(struct provider *p, const struct settings *s)
+{
+	bool same = p->refresh == s->refresh && p->max_stale == s->max_stale;
+
+	p->refresh = s->refresh;
+	p->max_stale = s->max_stale;
+	p->min_refresh = s->min_refresh;
+	p->timeout_ms = s->fetch_timeout_ms;
+	p->kid_floor = least(p->kid_floor, now_ns() + s->min_refresh);
+	if (same || !p->keys)
+		return;
+	atomic_store_explicit(&p->good_until, p->fetched_at + p->max_stale, memory_order_release);
+	if (p->failures == 0)
+		p->due = p->fetched_at + refresh_after(p, -1);
+}
+
+void attendant_start(struct attendant *a, struct provider *p, const struct settings *s,
+                     merlon_ctx *ctx, merlon_worker *worker, struct provider_metrics metrics)
 {
 	*a = (struct attendant){.p = p, .ctx = ctx, .worker = worker, .metrics = metrics};
 	pthread_mutex_lock(&p->lock);
+	set_times(p, s);
 	a->next = p->attendants;
 	p->attendants = a;
 	if (p->fetching)
@@ -527,10 +547,6 @@ void *provider_build(void *arg)
 	p->upstream[JWKS] = s->upstream.len == 0 && s->jwks_uri.len > 0
 	                        ? pool_copy(&p->pool, s->jwks_uri)
 	                        : p->upstream[DISCOVERY];
-	p->refresh = s->refresh;
-	p->min_refresh = s->min_refresh;
-	p->max_stale = s->max_stale;
-	p->timeout_ms = s->fetch_timeout_ms;
 	p->why = "they have not been fetched yet";
 	return p;
 }

@@ -30,9 +30,9 @@ struct attendant {
 	uint64_t joined;
 	merlon_op *timer;
 };
-/* Begins to fetch where nothing is known yet. */
-void attendant_start(struct attendant *a, struct provider *p, merlon_ctx *ctx,
-                     merlon_worker *worker, struct provider_metrics metrics);
+/* Begins to fetch where nothing is known yet. The times in s count from now on. */
+void attendant_start(struct attendant *a, struct provider *p, const struct settings *s,
+                     merlon_ctx *ctx, merlon_worker *worker, struct provider_metrics metrics);
 /* After the host has cancelled what belongs to the instance. */
 void attendant_stop(struct attendant *a);
 

@@ -304,13 +304,11 @@ static int text_key(struct text *t, char out[SHA_HEX])
 
 static int provider_key(struct settings *s)
 {
-	const uint64_t numbers[] = {s->refresh, s->min_refresh, s->max_stale, s->fetch_timeout_ms};
 	struct text t = {0};
 
 	add_str(&t, s->issuer);
 	add_str(&t, s->upstream);
 	add_str(&t, s->jwks_uri);
-	add(&t, numbers, sizeof(numbers));
 	return text_key(&t, s->provider_key);
 }
 

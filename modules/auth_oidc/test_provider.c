@@ -325,6 +325,31 @@ static void a_reload_fetches_nothing(void)
 		CU_ASSERT_EQUAL(fake_metric("merlon_auth_oidc_cache_total", "hit"), hits + 1);
 	}
 	CU_ASSERT_EQUAL(begun(), 2);
+	/* Other times: the keys stay, too, and the times count for them. */
+	CU_ASSERT_EQUAL_FATAL(
+	    make(&ctx2, BASE " fetch_timeout = \"1s\"; refresh = \"20s\"; max_stale = \"90s\";",
+	         &next),
+	    0);
+	CU_ASSERT_EQUAL_FATAL(m->worker_start(next, &fake_worker, &next_w), 0);
+	cancel_of((merlon_op *)(void *)fake_open(FAKE_TIMER, 0));
+	stop(inst, w);
+	inst = next;
+	w = next_w;
+	CU_ASSERT_EQUAL(ask_for(0, CLAIMS), MERLON_OK);
+	CU_ASSERT_EQUAL(begun(), 2);
+	fake_advance(20010);
+	CU_ASSERT_EQUAL(begun(), 3);
+	fake_http_fail(fake_open(FAKE_HTTP, 0), MERLON_E_TIMEOUT, "slow");
+	fake_advance(69000);
+	CU_ASSERT_EQUAL(ask_for(0, CLAIMS), MERLON_OK);
+	fake_advance(1100);
+	while (fake_open(FAKE_HTTP, 0))
+		fake_http_fail(fake_open(FAKE_HTTP, 0), MERLON_E_TIMEOUT, "slow");
+	CU_ASSERT_EQUAL(ask_for(0, CLAIMS), MERLON_UNAVAIL);
+	close_all();
+	open_provider("");
+	fetch(set[0]);
+	CU_ASSERT_EQUAL(ask_for(0, CLAIMS), MERLON_OK);
 	/* Another audience: the keys stay, what was verified does not count. */
 	CU_ASSERT_EQUAL_FATAL(make(&ctx2, "issuer = \"" ISSUER "\"; audience = \"other\";", &next),
 	                      0);

@@ -360,14 +360,15 @@ test('over TLS: the provider must be whom its certificate names', async (t) => {
 	await s.gateway({ auth: oidc(idp), upstream: described });
 	const token = await idp.token();
 	assert.equal((await ask(s, token)).status, 200);
-	// By itself: the system's authorities do not know this one.
-	const r = await s.reload({ upstream: '', auth: oidc(idp, 'fetch_timeout = "3s";') });
+	// By itself: the system's authorities do not know this one. (With jwks_uri no key is known yet.)
+	const r = await s.reload({ upstream: '', auth: oidc(idp, `jwks_uri = "${idp.issuer}${KEYS}";`) });
 	assert.equal(r.code, 0, r.stderr);
 	assert.equal((await ask(s, token)).status, 503);
 	// Another one's certificate.
 	await idp.stop();
 	await idp.start({ tls: pem(wrong) });
-	assert.equal((await s.reload({ upstream: described, auth: oidc(idp, 'fetch_timeout = "4s";') })).code, 0);
+	const named = `}, { name = "idp"; servers = ( "${HOST}:${idp.port}" ); tls = { ca = "${ca.ca}"; };`;
+	assert.equal((await s.reload({ upstream: named, auth: oidc(idp, 'upstream = "idp";') })).code, 0);
 	assert.equal((await ask(s, token)).status, 503);
 	assert.match(s.log(), /keys cannot be fetched: it cannot be reached/);
 });
