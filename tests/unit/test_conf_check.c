@@ -317,6 +317,16 @@ static void what_nothing_uses_is_warned_of(void)
 	    {LISTEN "upstreams = ( { name = \"u\"; servers = \"a:1\"; } );\n",
 	     "m:2: warning: upstream \"u\" is used by no route\n"
 	     "m:1: warning: there is no route: every request is answered with 404\n"},
+	    /* Options of modules name upstreams too, also by a URL below them. */
+	    {LISTEN
+	     "upstreams = ( { name = \"llm\"; servers = \"a:1\"; },\n"
+	     "{ name = \"idp\"; servers = \"a:1\"; },\n"
+	     "{ name = \"https://a\"; servers = \"a:1\"; },\n"
+	     "{ name = \"id\"; servers = \"a:1\"; } );\n" ROUTE
+	     "stacks = ( { name = \"default\"; authz = \"none\"; auth = (\n"
+	     "  { module = \"m\"; control = \"requisite\"; options = {\n"
+	     "    a = ( { b = [ \"x\", \"idp\" ]; } ); c = \"https://a/realm\"; }; } ); } );",
+	     "m:5: warning: upstream \"id\" is used by no route\n"},
 	    {LISTEN LLM ROUTE
 	     "stacks = ( { name = \"default\"; auth = \"none\"; authz = \"none\"; audit = (\n"
 	     "  { include = \"b\"; } ); },\n"
