@@ -49,6 +49,18 @@ static struct merlon_str text_of(const json_t *v)
 	return (struct merlon_str){json_string_value(v), json_string_length(v)};
 }
 
+/* Controls end lines and fields elsewhere; no name has them. */
+static bool is_name(const json_t *v)
+{
+	struct merlon_str s = text_of(v);
+
+	for (uint64_t i = 0; i < s.len; i++) {
+		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
+			return false;
+	}
+	return s.len > 0;
+}
+
 static bool put_text(struct layout *l, const struct jwt *t, struct merlon_str path,
                      struct merlon_str *out)
 {
@@ -56,7 +68,7 @@ static bool put_text(struct layout *l, const struct jwt *t, struct merlon_str pa
 
 	if (!v)
 		return true;
-	if (!json_is_string(v) || json_string_length(v) == 0)
+	if (!is_name(v))
 		return false;
 	*out = put(l, text_of(v));
 	return true;
@@ -100,7 +112,7 @@ static bool put_array(struct layout *l, const json_t *v, struct merlon_val *out)
 	for (size_t i = 0; i < n; i++) {
 		const json_t *e = json_array_get(v, i);
 
-		if (!json_is_string(e) || json_string_length(e) == 0)
+		if (!is_name(e))
 			return false;
 		struct merlon_str s = put(l, text_of(e));
 		if (list)
@@ -119,7 +131,7 @@ static bool put_one(struct layout *l, const json_t *v, struct merlon_val *out)
 	if (list)
 		*list = s;
 	*out = (struct merlon_val){.type = MERLON_VAL_STRLIST, .count = 1, .u.list = list};
-	return s.len > 0;
+	return true;
 }
 
 static bool put_list(struct layout *l, const struct jwt *t, int which, struct merlon_str path,
@@ -138,7 +150,8 @@ static bool put_list(struct layout *l, const struct jwt *t, int which, struct me
 	}
 	if (json_is_array(v))
 		return put_array(l, v, out);
-	if (!json_is_string(v))
+	if (!is_name(v) &&
+	    !(which == CLAIM_SCOPES && json_is_string(v) && json_string_length(v) == 0))
 		return false;
 	if (which != CLAIM_SCOPES)
 		return put_one(l, v, out);

@@ -91,13 +91,23 @@ static bool set_pss(EVP_PKEY_CTX *p, const EVP_MD *md)
 	       EVP_PKEY_CTX_set_rsa_pss_saltlen(p, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
+/* As long as the modulus (RFC 8017 section 8.1.2 step 1): OpenSSL takes one of PSS without its
+ * leading zeros, too, and a token would have two spellings. */
+static bool long_enough(enum family family, const EVP_PKEY *key, size_t n)
+{
+	return (family != RSA_PKCS1 && family != RSA_PSS) || n == (size_t)EVP_PKEY_get_size(key);
+}
+
 static bool holds(enum family family, const EVP_MD *md, EVP_PKEY *key, const struct jwt *t,
                   const uint8_t *sig, size_t n)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_MD_CTX *ctx;
 	EVP_PKEY_CTX *p = NULL;
 	bool ok;
 
+	if (!long_enough(family, key, n))
+		return false;
+	ctx = EVP_MD_CTX_new();
 	if (!ctx)
 		abort();
 	ok = EVP_DigestVerifyInit(ctx, &p, md, NULL, key) == 1 &&

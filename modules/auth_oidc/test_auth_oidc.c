@@ -118,10 +118,28 @@ static void the_identity(void)
 static void claims_of_wrong_types(void)
 {
 	static const char *const wrong[] = {
-	    "\"sub\":1",      "\"sub\":\"\"",  "\"sub\":null",     "\"sub\":[\"a\"]",
-	    "\"org\":{}",     "\"org\":\"\"",  "\"team\":7",       "\"tier\":true",
-	    "\"roles\":{}",   "\"roles\":[1]", "\"roles\":[\"\"]", "\"roles\":[[\"a\"]]",
-	    "\"roles\":\"\"", "\"scope\":5",   "\"scope\":[null]", "\"roles\":null",
+	    "\"sub\":1",
+	    "\"sub\":\"\"",
+	    "\"sub\":null",
+	    "\"sub\":[\"a\"]",
+	    "\"org\":{}",
+	    "\"org\":\"\"",
+	    "\"team\":7",
+	    "\"tier\":true",
+	    "\"roles\":{}",
+	    "\"roles\":[1]",
+	    "\"roles\":[\"\"]",
+	    "\"roles\":[[\"a\"]]",
+	    "\"roles\":\"\"",
+	    "\"scope\":5",
+	    "\"scope\":[null]",
+	    "\"roles\":null",
+	    "\"sub\":\"a\\r\\nX-User: root\"",
+	    "\"sub\":\"\\u007f\"",
+	    "\"org\":\"a\\tb\"",
+	    "\"roles\":[\"a\",\"b\\n\"]",
+	    "\"roles\":\"\\u0001\"",
+	    "\"scope\":\"a\\tb\"",
 	};
 	char claims[512];
 

@@ -420,6 +420,32 @@ static void rsa_signatures_are_as_long_as_the_key(void)
 	jwks_free(k);
 }
 
+/* The number is the same one without its leading zero; the spelling is not. */
+static void rsa_signatures_keep_their_leading_zeros(void)
+{
+	uint8_t sig[600];
+	struct jwks *k;
+	unsigned tries = 0;
+	char *z, *cut;
+
+	begin();
+	k = set_with(keys[K_RSA], "");
+	do {
+		z = signed_as(JOSE_PS256, keys[K_RSA], "");
+		CU_ASSERT_EQUAL_FATAL(jose_base64url(txt_of(strrchr(z, '.') + 1), sig), 256);
+		if (sig[0] != 0)
+			free(z);
+	} while (sig[0] != 0 && ++tries < 20000);
+	CU_ASSERT_EQUAL_FATAL(sig[0], 0);
+	CU_ASSERT_EQUAL(verify(k, z, ALL), JWKS_OK);
+	cut = mint_base64url(sig + 1, 255);
+	strcpy(strrchr(z, '.') + 1, cut);
+	CU_ASSERT_EQUAL(verify(k, z, ALL), JWKS_BAD);
+	free(cut);
+	free(z);
+	jwks_free(k);
+}
+
 static void what_was_not_parsed_does_not_hold(void)
 {
 	struct jwks *k = jwks_secret(TXT("0123456789abcdef0123456789abcdef"));
@@ -479,4 +505,5 @@ UNIT_MAIN("jose_keys", UNIT(published_signatures_hold), UNIT(published_hmacs_hol
           UNIT(only_legal_cells_hold), UNIT(a_public_key_is_no_secret),
           UNIT(a_secret_verifies_hmac_alone), UNIT(ecdsa_signatures_are_within_the_order),
           UNIT(ecdsa_signatures_have_one_form), UNIT(rsa_signatures_are_as_long_as_the_key),
-          UNIT(what_was_not_parsed_does_not_hold), UNIT(keys_serve_all_threads_at_once))
+          UNIT(rsa_signatures_keep_their_leading_zeros), UNIT(what_was_not_parsed_does_not_hold),
+          UNIT(keys_serve_all_threads_at_once))
