@@ -291,6 +291,10 @@ static void refused(struct call *c, const struct resp *r)
 		retry(c);
 		return;
 	}
+	/* A primary no more: behind its name there may be another by now, but only for those who
+	 * connect anew. */
+	if (e == RESP_E_READONLY || e == RESP_E_MASTERDOWN)
+		resp_distrust(r);
 	const char *why = resp_error_name(e);
 	note_failure(c->asker, "refused", why);
 	conclude(c, NULL, why);

@@ -160,4 +160,8 @@ const char script_text[] =
     "end\n"
     "if why == 3 then remaining, reset = 0, math.max(waits, reset) end\n"
     "save()\n"
+    /* Whoever only looks would not notice that the refusal which follows cannot be charged (a full
+     * server, a replica). This changes nothing, but fails where a write would. */
+    "if what == 1 and why == 0 and not dirty then redis.call('SET', key, '', raw and 'NX' or 'XX') "
+    "end\n"
     "return {nonce, now, why, tightest, waits, remaining, reset, slot}\n";

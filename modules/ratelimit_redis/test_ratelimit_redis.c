@@ -161,6 +161,18 @@ static void what_makes_no_sense_denies(void)
 	close_line();
 }
 
+/* Whether the connection is given up; the next one has a decoder of its own. */
+static bool is_distrusted(void)
+{
+	merlon_stream *s = &fake_streams[0];
+	void *msg = NULL;
+	const bool r = resp_decode(s->dec, (struct merlon_str){NULL, 0}, &msg) < 0;
+
+	resp_decoder_free(s->dec);
+	s->dec = NULL;
+	return r;
+}
+
 static void errors_are_no_yes(void)
 {
 	static const struct {
@@ -178,6 +190,9 @@ static void errors_are_no_yes(void)
 	     "redis: it is a read-only replica (READONLY), refused"},
 	    {"-ERR Error running script (call to f_ab): @user_script:9: -READONLY You can't\r\n",
 	     "redis: it is a read-only replica (READONLY), refused"},
+	    {"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to "
+	     "'no'.\r\n",
+	     "redis: it has lost its primary (MASTERDOWN), refused"},
 	    {"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
 	     "redis: its memory is full (OOM), refused"},
 	    {"-BUSY Redis is busy running a script.\r\n",
@@ -205,6 +220,10 @@ static void errors_are_no_yes(void)
 		CU_ASSERT_TRUE(fake_is(tx->fail.detail, table[i].policy));
 		CU_ASSERT_TRUE(fake_is(tx->fail.text, "limits cannot be checked now"));
 		finish(tx);
+		/* A replica is left, and its name asked for anew. */
+		const bool left =
+		    strstr(table[i].reply, "READONLY") || strstr(table[i].reply, "MASTERDOWN");
+		CU_ASSERT_EQUAL(is_distrusted(), left);
 	}
 	close_line();
 }

@@ -2,31 +2,18 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * The script in a real redis-server against the arithmetic of ratelimit_local, over random use: the
- * same numbers, or it is wrong. The server is the test's own, on a unix socket in a folder of its
- * own; the clock is the test's too, handed to the script in place of Redis'. Both count in the
- * script's microseconds.
+ * same numbers, or it is wrong. The server is the test's own (script_server.h), the clock is too,
+ * handed to the script in place of Redis'. Both count in the script's microseconds.
  */
-#include "resp.h"
 #include "script.h"
+#include "script_server.h"
 
 #include "unit/unit.h"
-
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define ROUNDS 60
 #define STEPS 150
 
-static char dir[64], script[8192], short_lived[8192];
-static pid_t server;
-static int sock = -1;
-static void *dec;
+static char script[8192], short_lived[8192];
 static int64_t now; /* us */
 static uint32_t seed = 20261122;
 
@@ -34,107 +21,6 @@ static uint32_t any(uint32_t below)
 {
 	seed = seed * 1664525 + 1013904223;
 	return (uint32_t)(((uint64_t)seed * below) >> 32);
-}
-
-/* ---- a server ---- */
-static void run_server(int out)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/redis.sock", dir);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(out, 1);
-	execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--dir", dir,
-	       "--save", "", "--appendonly", "no", NULL);
-	_exit(127);
-}
-
-/* It says so when it is ready; its end closes the pipe. */
-static bool server_ready(int out)
-{
-	char text[16384];
-	size_t n = 0;
-
-	while (n < sizeof(text) - 1) {
-		const ssize_t r = read(out, text + n, sizeof(text) - 1 - n);
-		if (r <= 0)
-			return false;
-		n += (size_t)r;
-		text[n] = '\0';
-		if (strstr(text, "eady to accept connections"))
-			return true;
-	}
-	return false;
-}
-
-static bool start_server(void)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int out[2];
-
-	snprintf(dir, sizeof(dir), "%s", "/tmp/merlon-script-XXXXXX");
-	if (!mkdtemp(dir) || pipe2(out, O_CLOEXEC) != 0)
-		return false;
-	server = fork();
-	if (server == 0)
-		run_server(out[1]);
-	close(out[1]);
-	if (server < 0 || !server_ready(out[0]))
-		return false;
-	/* The read end stays open: what the server says would end it otherwise. */
-	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/redis.sock", dir);
-	return connect(sock, (struct sockaddr *)&addr, sizeof(addr)) == 0;
-}
-
-static void stop_server(void)
-{
-	char path[128];
-
-	if (server > 0) {
-		kill(server, SIGKILL);
-		waitpid(server, NULL, 0);
-	}
-	snprintf(path, sizeof(path), "%s/redis.sock", dir);
-	unlink(path);
-	rmdir(dir);
-	close(sock);
-	resp_decoder_free(dec);
-}
-
-static struct resp *command(const struct merlon_str *argv, unsigned argc)
-{
-	struct merlon_str bytes = {NULL, 0};
-	char in[4096];
-	void *msg = NULL;
-	int32_t r;
-
-	resp_command(&bytes, argv, argc);
-	for (uint64_t at = 0; at < bytes.len;) {
-		const ssize_t n = write(sock, bytes.ptr + at, bytes.len - at);
-		if (n <= 0)
-			exit(1);
-		at += (uint64_t)n;
-	}
-	resp_wipe(&bytes);
-	while ((r = resp_decode(dec, (struct merlon_str){NULL, 0}, &msg)) == 0) {
-		const ssize_t n = read(sock, in, sizeof(in));
-		if (n <= 0)
-			exit(1);
-		r = resp_decode(dec, (struct merlon_str){in, (uint64_t)n}, &msg);
-		if (r != 0)
-			break;
-	}
-	if (r != 1)
-		exit(1);
-	return msg;
-}
-
-static struct resp *plain(const char *a, const char *b)
-{
-	const struct merlon_str argv[] = {txt_of(a), txt_of(b)};
-
-	return command(argv, b ? 2 : 1);
 }
 
 /* The text with `to` in place of `from`. */
@@ -157,7 +43,7 @@ static void make_script(void)
 
 static const char *called = script;
 
-static struct resp call_at(const char *key, const int64_t args[SCRIPT_ARGS])
+static struct resp called_at(const char *key, const int64_t args[SCRIPT_ARGS])
 {
 	struct merlon_str argv[4 + SCRIPT_ARGS + 1] = {TXT("EVAL"), txt_of(called), TXT("1"),
 	                                               txt_of(key)};
@@ -169,9 +55,16 @@ static struct resp call_at(const char *key, const int64_t args[SCRIPT_ARGS])
 		argv[4 + i] = txt_of(numbers[i]);
 	}
 	struct resp *r = command(argv, 4 + SCRIPT_ARGS + 1), out = *r;
-	if (r->type == RESP_ERROR)
-		printf("%s\n", r->text);
 	resp_free(r);
+	return out;
+}
+
+static struct resp call_at(const char *key, const int64_t args[SCRIPT_ARGS])
+{
+	const struct resp out = called_at(key, args);
+
+	if (out.type == RESP_ERROR)
+		printf("%s\n", out.text);
 	CU_ASSERT_EQUAL_FATAL(out.type, RESP_ARRAY);
 	CU_ASSERT_FALSE_FATAL(out.odd);
 	CU_ASSERT_EQUAL_FATAL(out.n, SCRIPT_ANSWERS);
@@ -504,6 +397,49 @@ static void a_moved_lease_is_found(void)
 	CU_ASSERT_TRUE(take(&m, "m") < 0);
 }
 
+static void tell_server(const char *a, const char *b, const char *c, const char *d)
+{
+	const struct merlon_str argv[] = {txt_of(a), txt_of(b), txt_of(c), txt_of(d)};
+	struct resp *r = command(argv, *d ? 4 : 3);
+
+	CU_ASSERT_EQUAL(r->type, RESP_STATUS);
+	resp_free(r);
+}
+
+static enum resp_error error_at(const char *key, struct model *m)
+{
+	const struct resp r = called_at(key, m->args);
+
+	return r.type == RESP_ERROR ? resp_error_of(r.text) : RESP_E_OTHER;
+}
+
+/* A look must not pass where the charge that may follow cannot be made; and leaves nothing. */
+static void who_looks_must_be_able_to_charge(void)
+{
+	struct model m;
+
+	usual(&m);
+	m.args[ARG_WHAT] = SCRIPT_LOOK;
+	for (int there = 0; there < 2; there++) {
+		call_at("w", m.args);
+		struct resp *r = plain("EXISTS", "w");
+		CU_ASSERT_EQUAL(r->v[0], there);
+		resp_free(r);
+		tell_server("CONFIG", "SET", "maxmemory", "1");
+		CU_ASSERT_EQUAL(error_at("w", &m), RESP_E_OOM);
+		tell_server("CONFIG", "SET", "maxmemory", "0");
+		tell_server("REPLICAOF", "127.0.0.1", "1", "");
+		CU_ASSERT_EQUAL(error_at("w", &m), RESP_E_READONLY);
+		tell_server("REPLICAOF", "NO", "ONE", "");
+		m.args[ARG_WHAT] = SCRIPT_END;
+		m.args[ARG_AMOUNT] = 1;
+		call_at("w", m.args);
+		m.args[ARG_WHAT] = SCRIPT_LOOK;
+		m.args[ARG_AMOUNT] = 0;
+	}
+	CU_ASSERT_EQUAL(call_at("w", m.args).v[ANS_REMAINING], 999998);
+}
+
 static void a_clock_set_back(void)
 {
 	struct model m;
@@ -550,6 +486,7 @@ static const struct unit_test tests[] = {UNIT(same_numbers_as_local),
                                          UNIT(a_lease_is_given_back_once),
                                          UNIT(what_ran_out_takes_nobodys_place),
                                          UNIT(a_moved_lease_is_found),
+                                         UNIT(who_looks_must_be_able_to_charge),
                                          UNIT(a_clock_set_back),
                                          UNIT(the_largest_numbers)};
 

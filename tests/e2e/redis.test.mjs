@@ -4,7 +4,7 @@
 // it is killed, stopped, slow or emptied, and exactly again afterwards.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ctl, line, site, until, AUDIT, KEYS, MODULES } from './lib.mjs';
+import { ctl, line, site, until, AUDIT, HOST, KEYS, MODULES } from './lib.mjs';
 import { Authority } from './certificates.mjs';
 import { Client, count, finalRecords, statuses, why } from './limits.mjs';
 import { beside, Gate, limit, metric, Redis } from './redis.mjs';
@@ -322,6 +322,32 @@ test('count = "denied" in auth: guesses at two gateways are counted together', a
 	assert.equal((await new Client(s, { key: s.keys.alice, from: '127.0.0.2' }).chat()).status, 200);
 	const records = await finalRecords(s);
 	assert.ok(records.some((r) => why(r) === 'blocked'));
+});
+
+test('count = "denied": what could not be charged does not pass', async (t) => {
+	const { s, redis } = await start(t);
+	const guesses = (gateway) => new Client(gateway, { key: 'guess' }).hammer(10);
+	await s.gateway({ auth: `${limit(redis, 'count = "denied"; default = { requests = "10/1h"; };')}, ${KEYS}` });
+	await redis.cli('CONFIG', 'SET', 'maxmemory', '1');
+	assert.deepEqual(statuses(await guesses(s)), { 503: 10 });
+	assert.match(s.log(), /redis: its memory is full \(OOM\)/);
+	await redis.cli('CONFIG', 'SET', 'maxmemory', '0');
+	assert.deepEqual(statuses(await guesses(s)), { 401: 10 });
+	await until(async () => (await client(s).chat()).status === 429, 'all of them to be charged');
+	assert.equal(await redis.cli('DBSIZE'), '1');
+});
+
+test('a failover: the old server is left, and the new one found behind the same address', async (t) => {
+	const { s, redis } = await start(t);
+	const next = await new Redis(s).start();
+	const gate = await new Gate(s, redis).open();
+	await s.gateway({ ratelimit: limit(gate, 'default = { requests = "1000000/1h"; };') });
+	assert.equal((await client(s).chat()).status, 200);
+	await redis.cli('REPLICAOF', HOST, `${next.port}`);
+	gate.redis = next;
+	await until(async () => (await client(s).chat()).status === 200, 'the new server');
+	assert.match(s.log(), /redis: it is a read-only replica \(READONLY\)/);
+	assert.equal(await next.cli('DBSIZE'), '1');
 });
 
 test('a unix socket and another database', async (t) => {
