@@ -17,11 +17,13 @@
 #define RECORD_MAX 16384 /* RFC 8446 section 5.1 */
 #define DRAIN_ONCE 4096
 #define DRAIN_MAX (64 * 1024)
-/* Bytes that may come without bringing any data. OpenSSL reads on within one call until there are
- * some, so that an endless row of key updates would hold the worker; a whole record, read ahead of
- * and in pieces, stays below the second one. */
+/* What may come without bringing any data. OpenSSL reads on within one call until there is some, so
+ * that an endless row of key updates, each of which costs, would hold the worker. A whole record,
+ * read ahead of and in pieces, stays below the bytes. */
 #define EMPTY_HANDSHAKE_MAX (256 * 1024)
 #define EMPTY_MAX (64 * 1024)
+#define EMPTY_MESSAGES_MAX 32
+#define EMPTY_TEXT "the peer sends much and says nothing"
 
 struct tls {
 	SSL *ssl;
@@ -31,9 +33,10 @@ struct tls {
 	const struct tls_peer *peer;  /* once the handshake is over */
 	int fd_err;                   /* of the socket, since the last call */
 	bool fd_eof;
-	size_t empty;          /* bytes read since there was data */
-	bool dead;             /* failed: nothing can be said in TLS any more */
-	bool read_wants_write; /* see over_ready() */
+	size_t empty;            /* bytes read since there was data */
+	unsigned empty_messages; /* of the handshake protocol, likewise */
+	bool dead;               /* failed: nothing can be said in TLS any more */
+	bool read_wants_write;   /* see over_ready() */
 	bool write_wants_read;
 	/* the client's certificate, checked again */
 	struct tls_ctx *checked; /* by this context; a reference, NULL: by ctx */
@@ -58,7 +61,7 @@ static int fd_read(BIO *b, char *p, size_t n, size_t *got)
 	BIO_clear_retry_flags(b);
 	*got = 0;
 	if (t->empty > (t->peer ? EMPTY_MAX : EMPTY_HANDSHAKE_MAX)) {
-		note(t, "the peer sends much and says nothing");
+		note(t, EMPTY_TEXT);
 		t->fd_err = EPROTO;
 		return -1;
 	}
@@ -118,6 +121,24 @@ static void method_make(void)
 		abort();
 }
 
+/* Those that have been read ahead are not to be worked through: OpenSSL looks for an end of the
+ * connection before each. */
+static void on_message(int written, int version, int type, const void *p, size_t n, SSL *ssl,
+                       void *arg)
+{
+	struct tls *t = SSL_get_app_data(ssl);
+
+	(void)version;
+	(void)p;
+	(void)n;
+	(void)arg;
+	if (written || type != SSL3_RT_HANDSHAKE || !t->peer ||
+	    ++t->empty_messages <= EMPTY_MESSAGES_MAX)
+		return;
+	note(t, EMPTY_TEXT);
+	SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 /* ---- life ---- */
 static struct tls *tls_new(struct tls_ctx *ctx)
 {
@@ -134,6 +155,7 @@ static struct tls *tls_new(struct tls_ctx *ctx)
 	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
 	SSL_set_app_data(t->ssl, t);
+	SSL_set_msg_callback(t->ssl, on_message);
 	t->ctx = tls_ctx_ref(ctx);
 	return t;
 }
@@ -193,7 +215,7 @@ static int outcome(struct tls *t, int ret, bool *want_read, bool *want_write)
 	case SSL_ERROR_ZERO_RETURN:
 		/* A client that goes without a word has just gone; a server has cut its answer off.
 		 */
-		if (t->ctx->server || !t->fd_eof)
+		if (t->empty_messages <= EMPTY_MESSAGES_MAX && (t->ctx->server || !t->fd_eof))
 			return 0;
 		break;
 	default:
@@ -223,6 +245,7 @@ static ssize_t over_read(struct stream *s, void *p, size_t n)
 	r = SSL_read_ex(t->ssl, p, n, &got);
 	if (r == 1) {
 		t->empty = 0;
+		t->empty_messages = 0;
 		return (ssize_t)got;
 	}
 	r = outcome(t, r, &want_read, &t->read_wants_write);
