@@ -245,9 +245,9 @@ static void key_add(struct digest *dg, struct str s)
 	digest_add(dg, s);
 }
 
-/* Whom it reaches, and as whom; not how long that may take. */
-static void flight_key(const merlon_ctx *ctx, const struct conf_upstream *u, struct str name,
-                       uint8_t out[SHA256_LEN])
+/* Whom it reaches, by which name, and as whom; not how long that may take. */
+static void flight_key(const merlon_ctx *ctx, const struct conf_upstream *u,
+                       const struct call_request *r, struct str name, uint8_t out[SHA256_LEN])
 {
 	struct digest *dg = digest_new(STR_NONE);
 
@@ -264,6 +264,9 @@ static void flight_key(const merlon_ctx *ctx, const struct conf_upstream *u, str
 		key_add(dg, u->headers[i].name);
 		key_add(dg, u->headers[i].value);
 	}
+	for (unsigned i = 0; i < r->nfields; i++)
+		if (str_ieq(r->fields[i].name, STR("host")))
+			key_add(dg, r->fields[i].value);
 	key_add(dg, name);
 	digest_get(dg, out);
 	digest_free(dg);
@@ -364,7 +367,7 @@ static int32_t board(const merlon_ctx *ctx, struct gen_worker *gw, struct upstre
 	struct flight *f = NULL;
 
 	if (name.n > 0)
-		flight_key(ctx, u->conf, name, key);
+		flight_key(ctx, u->conf, r, name, key);
 	pthread_mutex_lock(&lock);
 	if (name.n > 0)
 		f = flight_find(key);

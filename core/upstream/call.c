@@ -11,6 +11,7 @@
 
 #include "http/headers.h"
 #include "http/parse.h"
+#include "http/url.h"
 #include "http/write.h"
 #include "upstream/exchangepriv.h"
 
@@ -270,11 +271,10 @@ static bool field_refused(struct str name)
 {
 	static const uint64_t refused =
 	    UINT64_C(1) << HTTP_F_CONNECTION | UINT64_C(1) << HTTP_F_CONTENT_LENGTH |
-	    UINT64_C(1) << HTTP_F_HOST | UINT64_C(1) << HTTP_F_KEEP_ALIVE |
-	    UINT64_C(1) << HTTP_F_PROXY_CONNECTION | UINT64_C(1) << HTTP_F_TE |
-	    UINT64_C(1) << HTTP_F_TRAILER | UINT64_C(1) << HTTP_F_TRANSFER_ENCODING |
-	    UINT64_C(1) << HTTP_F_UPGRADE | UINT64_C(1) << HTTP_F_EXPECT |
-	    UINT64_C(1) << HTTP_F_ACCEPT_ENCODING;
+	    UINT64_C(1) << HTTP_F_KEEP_ALIVE | UINT64_C(1) << HTTP_F_PROXY_CONNECTION |
+	    UINT64_C(1) << HTTP_F_TE | UINT64_C(1) << HTTP_F_TRAILER |
+	    UINT64_C(1) << HTTP_F_TRANSFER_ENCODING | UINT64_C(1) << HTTP_F_UPGRADE |
+	    UINT64_C(1) << HTTP_F_EXPECT | UINT64_C(1) << HTTP_F_ACCEPT_ENCODING;
 
 	return (refused >> http_field_id_of(name)) & 1;
 }
@@ -298,6 +298,23 @@ static bool method_valid(struct str s)
 	return http_is_token(s) && !str_eq(s, STR("CONNECT")) && !str_eq(s, STR("TRACE"));
 }
 
+/* Whom the request is for: the caller may know it by another name than the upstream has. */
+static bool choose_host(const struct conf_upstream *u, const struct call_request *r,
+                        struct str *out)
+{
+	unsigned given = 0;
+
+	*out = host_of(u);
+	for (unsigned i = 0; i < r->nfields; i++) {
+		if (http_field_id_of(r->fields[i].name) != HTTP_F_HOST)
+			continue;
+		*out = r->fields[i].value;
+		if (given++ > 0 || !url_host_valid(*out))
+			return false;
+	}
+	return true;
+}
+
 static bool set_by_conf(const struct conf_upstream *u, struct str name)
 {
 	for (unsigned i = 0; i < u->nheaders; i++)
@@ -309,18 +326,19 @@ static bool set_by_conf(const struct conf_upstream *u, struct str name)
 static bool put_head(const struct conf_upstream *u, const struct call_request *r, struct buf *b)
 {
 	struct http_out o = {b, 0};
+	struct str host;
 
-	if (!method_valid(r->method) || !target_valid(r->target))
+	if (!method_valid(r->method) || !target_valid(r->target) || !choose_host(u, r, &host))
 		return false;
 	http_out_request(&o, r->method, r->target);
-	http_out_field(&o, STR("Host"), host_of(u));
+	http_out_field(&o, STR("Host"), host);
 	for (unsigned i = 0; i < r->nfields; i++) {
 		const struct call_field *f = &r->fields[i];
 
 		if (!http_is_token(f->name) || !http_is_field_value(f->value) ||
 		    field_refused(f->name))
 			return false;
-		if (!set_by_conf(u, f->name))
+		if (http_field_id_of(f->name) != HTTP_F_HOST && !set_by_conf(u, f->name))
 			http_out_field(&o, f->name, f->value);
 	}
 	for (unsigned i = 0; i < u->nheaders; i++)

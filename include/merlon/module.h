@@ -310,7 +310,8 @@ struct merlon_http_request {
 	struct merlon_str upstream;
 	struct merlon_str method; /* a token in capitals */
 	struct merlon_str target; /* "/path?query" */
-	/* At most 64; Host, framing, hop-by-hop names and Accept-Encoding are refused. */
+	/* At most 64; framing, hop-by-hop names and Accept-Encoding are refused. Host: the name
+	 * that the server is asked by, where it is not the upstream's own. */
 	const struct merlon_header *headers;
 	uint32_t nheaders;
 	uint32_t reserved;

@@ -87,6 +87,17 @@ struct merlon_str url_target(struct merlon_str url)
 	return o.rest.len > 0 ? o.rest : TXT("/");
 }
 
+struct merlon_str url_authority(struct merlon_str url)
+{
+	struct origin o;
+	uint64_t scheme;
+
+	if (!origin_of(url, &o))
+		return (struct merlon_str){"", 0};
+	scheme = o.https ? 8 : 7;
+	return (struct merlon_str){url.ptr + scheme, (uint64_t)(o.rest.ptr - url.ptr) - scheme};
+}
+
 bool url_same_origin(struct merlon_str a, struct merlon_str b)
 {
 	struct origin x, y;

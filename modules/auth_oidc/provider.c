@@ -31,6 +31,7 @@ struct provider {
 	struct mem_pool pool;
 	struct merlon_str issuer;
 	struct merlon_str upstream[2]; /* by stage */
+	struct merlon_str host[2];     /* likewise; empty: the upstream's own name */
 	struct merlon_str discovery;   /* targets */
 	struct merlon_str configured;  /* of jwks_uri; empty: by discovery */
 	uint64_t refresh, min_refresh, max_stale;
@@ -230,7 +231,8 @@ static struct merlon_str keys_target(const struct provider *p)
 static int32_t request(struct provider *p, merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx,
                        merlon_http_fn fn, void *arg, merlon_op **op)
 {
-	static const struct merlon_header accept = {{"accept", 6}, {"application/json", 16}};
+	const struct merlon_header headers[] = {{{"accept", 6}, {"application/json", 16}},
+	                                        {{"host", 4}, p->host[p->stage]}};
 	const struct merlon_str target = p->stage == DISCOVERY ? p->discovery : keys_target(p);
 	const struct merlon_http_request r = {
 	    .size = sizeof(r),
@@ -239,8 +241,8 @@ static int32_t request(struct provider *p, merlon_ctx *ctx, merlon_worker *w, me
 	    .upstream = p->upstream[p->stage],
 	    .method = TXT("GET"),
 	    .target = target,
-	    .headers = &accept,
-	    .nheaders = 1,
+	    .headers = headers,
+	    .nheaders = p->host[p->stage].len > 0 ? 2 : 1,
 	    .flight = target,
 	};
 
@@ -547,6 +549,13 @@ void *provider_build(void *arg)
 	p->upstream[JWKS] = s->upstream.len == 0 && s->jwks_uri.len > 0
 	                        ? pool_copy(&p->pool, s->jwks_uri)
 	                        : p->upstream[DISCOVERY];
+	/* The way is another one; whom the request is for is not. */
+	if (s->upstream.len > 0) {
+		p->host[DISCOVERY] = pool_copy(&p->pool, url_authority(s->issuer));
+		p->host[JWKS] = s->jwks_uri.len > 0
+		                    ? pool_copy(&p->pool, url_authority(s->jwks_uri))
+		                    : p->host[DISCOVERY];
+	}
 	p->why = "they have not been fetched yet";
 	return p;
 }

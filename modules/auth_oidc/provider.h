@@ -85,6 +85,8 @@ void provider_wait_cancel(struct provider_wait *w);
 struct merlon_str discovery_target(struct mem_pool *pool, struct merlon_str issuer);
 /* What follows the origin of a URL; empty: it is none. */
 struct merlon_str url_target(struct merlon_str url);
+/* "host[:port]" as the URL has it; empty: it is none. */
+struct merlon_str url_authority(struct merlon_str url);
 /* Whether two URLs have one origin (scheme, host and port, however they are written). */
 bool url_same_origin(struct merlon_str a, struct merlon_str b);
 /* The target of jwks_uri from a discovery document, a copy to be freed; NULL and *why. */

@@ -33,21 +33,33 @@ static void discovery_and_keys(void)
 	close_all();
 }
 
+static bool is_for(const char *host)
+{
+	const struct merlon_http_request *r = &fake_open(FAKE_HTTP, 0)->req;
+
+	return r->nheaders == 2 && fake_is(r->headers[1].name, "host") &&
+	       fake_is(r->headers[1].value, host);
+}
+
 static void other_ways_to_the_keys(void)
 {
 	open_provider("upstream = \"idp\";");
 	CU_ASSERT(fake_is(fake_open(FAKE_HTTP, 0)->req.upstream, "idp"));
+	CU_ASSERT(is_for("idp.example"));
 	serve(WELL_KNOWN, 200, DOCUMENT);
 	CU_ASSERT(fake_is(fake_open(FAKE_HTTP, 0)->req.upstream, "idp"));
+	CU_ASSERT(is_for("idp.example"));
 	close_all();
 	open_provider("jwks_uri = \"https://keys.example/k?x\"; fetch_timeout = \"70ms\";");
 	CU_ASSERT(fake_is(fake_open(FAKE_HTTP, 0)->req.upstream, "https://keys.example/k?x"));
 	CU_ASSERT(fake_is(fake_open(FAKE_HTTP, 0)->req.target, "/k?x"));
+	CU_ASSERT_EQUAL(fake_open(FAKE_HTTP, 0)->req.nheaders, 1);
 	CU_ASSERT_EQUAL(fake_open(FAKE_HTTP, 0)->req.timeout_ms, 70);
 	serve("/k?x", 200, set[0]);
 	CU_ASSERT_EQUAL(ask_for(0, CLAIMS), MERLON_OK);
 	close_all();
-	open_provider("jwks_uri = \"https://keys.example\"; upstream = \"idp\";");
+	open_provider("jwks_uri = \"https://keys.example:8443\"; upstream = \"idp\";");
+	CU_ASSERT(is_for("keys.example:8443"));
 	CU_ASSERT(fake_is(fake_open(FAKE_HTTP, 0)->req.upstream, "idp"));
 	CU_ASSERT(fake_is(fake_open(FAKE_HTTP, 0)->req.target, "/"));
 	close_all();

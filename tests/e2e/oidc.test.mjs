@@ -373,6 +373,23 @@ test('over TLS: the provider must be whom its certificate names', async (t) => {
 	assert.match(s.log(), /keys cannot be fetched: it cannot be reached/);
 });
 
+test('through an upstream of another address, the provider is asked by its own name', async (t) => {
+	const s = site(t);
+	const ca = await new Authority(s, 'ca').create();
+	const pair = await ca.issue('idp', { names: 'DNS:idp.test' });
+	const idp = await new Idp(s).start({ tls: { key: fs.readFileSync(pair.key), cert: fs.readFileSync(pair.cert) } });
+	// What the document says of keys follows the Host that it is asked by.
+	idp.issuer = `https://idp.test:${idp.port}`;
+	idp.rotate(idp.keys);
+	await s.demo();
+	await s.usualKeys();
+	const upstream = ` }, { name = "idp"; servers = ( "${HOST}:${idp.port}" ); ` +
+		`tls = { ca = "${ca.ca}"; server_name = "idp.test"; };`;
+	await s.gateway({ auth: oidc(idp, 'upstream = "idp";'), upstream });
+	assert.equal((await ask(s, await idp.token())).status, 200, s.log());
+	assert.equal(idp.count(KEYS), 1);
+});
+
 test('a check of the configuration asks nobody and says what is wrong', async (t) => {
 	const s = site(t);
 	const idp = await new Idp(s).start();

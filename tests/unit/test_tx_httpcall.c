@@ -453,7 +453,7 @@ static void refused(struct worker *me, void *arg)
 	struct merlon_http_request r = {
 	    .size = sizeof(r), .upstream = {"up", 2}, .method = {"GET", 3}, .target = {"/", 1}};
 	struct merlon_header many[65];
-	const struct merlon_header host = {{"host", 4}, {"x", 1}};
+	const struct merlon_header host = {{"host", 4}, {"x y", 3}};
 
 	for (unsigned i = 0; i < 65; i++)
 		many[i] = (struct merlon_header){{"a", 1}, {"b", 1}};

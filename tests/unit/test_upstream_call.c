@@ -133,9 +133,39 @@ static void the_host_is_whom_it_is_for(void)
 	}
 }
 
+static void the_host_may_be_named(void)
+{
+	static const char *const bad[] = {"", "a b", "a/b", "a@b", "a:0", "a:65536", "a\r\nb"};
+	const struct call_field twice[] = {{STR("Host"), STR("a")}, {STR("host"), STR("a")}};
+	struct call_field f = {STR("host"), STR("idp.example:8443")};
+	struct call_request r = plain;
+	struct caller c;
+
+	fake_conf(1);
+	fake_start();
+	r.fields = &f;
+	r.nfields = 1;
+	call_begin(&c, &r);
+	int fd = fake_accept(0);
+	CU_ASSERT_STRING_EQUAL(received(fd, 0),
+	                       "GET /x?y HTTP/1.1\r\nHost: idp.example:8443\r\n\r\n");
+	caller_free(&c);
+	close(fd);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		f.value = str_of(bad[i]);
+		call_begin(&c, &r);
+		CU_ASSERT_PTR_NULL(c.call);
+	}
+	r.fields = twice;
+	r.nfields = 2;
+	call_begin(&c, &r);
+	CU_ASSERT_PTR_NULL(c.call);
+	fake_stop();
+}
+
 static void requests_that_cannot_be_written(void)
 {
-	static const char *const names[] = {"Host",
+	static const char *const names[] = {"Host ",
 	                                    "Content-Length",
 	                                    "Transfer-Encoding",
 	                                    "Connection",
@@ -454,6 +484,7 @@ static void cancelled_at_every_stage(void)
 }
 
 UNIT_MAIN("upstream_call", UNIT(the_request_is_ours), UNIT(the_host_is_whom_it_is_for),
-          UNIT(requests_that_cannot_be_written), UNIT(answers), UNIT(fields_are_kept),
-          UNIT(kept_connections_may_have_gone), UNIT(a_body_without_end), UNIT(nobody_listens),
-          UNIT(the_deadline_is_over_everything), UNIT(cancelled_at_every_stage))
+          UNIT(the_host_may_be_named), UNIT(requests_that_cannot_be_written), UNIT(answers),
+          UNIT(fields_are_kept), UNIT(kept_connections_may_have_gone), UNIT(a_body_without_end),
+          UNIT(nobody_listens), UNIT(the_deadline_is_over_everything),
+          UNIT(cancelled_at_every_stage))
