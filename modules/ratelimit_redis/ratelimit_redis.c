@@ -249,6 +249,25 @@ static void nobody_waits(struct call *c, const int64_t *answer, const char *why)
 }
 
 /* ---- leases: a place in flight, renewed while the request lasts ---- */
+static void renew(void *arg);
+
+static void renew_after(struct slot *s, uint64_t ms)
+{
+	H->timer(s->in->rl.ctx, NULL, s->tx, ms > 0 ? ms : 1, renew, s, NULL);
+}
+
+static void renew_later(struct slot *s)
+{
+	renew_after(s, s->in->lease / NS_PER_MS / 3);
+}
+
+/* What could not be renewed is tried again soon, since nobody knows how long Redis is there: what
+ * has run out counts no more, and others pass in its place. */
+static void renew_soon(struct slot *s)
+{
+	renew_after(s, s->in->lease / NS_PER_MS / 30);
+}
+
 static void on_renewed(struct call *c, const int64_t *answer, const char *why)
 {
 	struct slot *s = c->owner;
@@ -258,26 +277,21 @@ static void on_renewed(struct call *c, const int64_t *answer, const char *why)
 		return;
 	s->call = NULL;
 	s->moved = !answer;
-	if (answer)
-		s->lease = answer[ANS_SLOT];
+	if (!answer) {
+		renew_soon(s);
+		return;
+	}
+	s->lease = answer[ANS_SLOT];
+	renew_later(s);
 }
 
-static void renew(void *arg);
-
-static void renew_later(struct slot *s)
-{
-	H->timer(s->in->rl.ctx, NULL, s->tx, s->in->lease / NS_PER_MS / 3, renew, s, NULL);
-}
-
+/* Either a call is under way or the timer runs. */
 static void renew(void *arg)
 {
 	struct slot *s = arg;
 	const char *why;
 
 	if (s->where != IN_REDIS)
-		return;
-	renew_later(s);
-	if (s->call)
 		return;
 	struct call *c = call_for(s, SCRIPT_RENEW);
 	c->done = on_renewed;
@@ -286,6 +300,8 @@ static void renew(void *arg)
 	c->args[ARG_SEARCH] = s->moved;
 	if (call_send(c, &why) == 0)
 		s->call = c;
+	else
+		renew_soon(s);
 }
 
 /* ---- without Redis ---- */

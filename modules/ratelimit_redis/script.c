@@ -86,12 +86,11 @@ const char script_text[] =
     "  end\n"
     "end\n"
 
-    /* A lease that is not in its slot any more has run out, or was flushed away. */
+    /* A lease that is not in its slot any more has run out, or was flushed away; if a renewal
+     * nobody heard of has moved one that has run out since, that one will too. */
     "local function give_back()\n"
     "  at(leases, lease)\n"
-    "  local oldest = leases[2] - 15\n"
-    "  if from > leases[2] or (from < oldest and search == 0) then return end\n"
-    "  from = math.max(from, oldest)\n"
+    "  if from > leases[2] or from < leases[2] - 15 then return end\n"
     "  for i = from, search == 1 and leases[2] or from do\n"
     "    local k = 3 + i % 16\n"
     "    if leases[k] > 0 then leases[k] = leases[k] - 1 dirty = true return end\n"

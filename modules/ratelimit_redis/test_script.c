@@ -347,6 +347,8 @@ static void a_lease_is_given_back_once(void)
 	tell(&m, "d", SCRIPT_END, a - 1, 0);
 	tell(&m, "d", SCRIPT_END, a + 1, 0);
 	tell(&m, "d", SCRIPT_END, a - 100, 1);
+	CU_ASSERT_TRUE(take(&m, "d") < 0);
+	tell(&m, "d", SCRIPT_END, a - 1, 1);
 	CU_ASSERT_TRUE(take(&m, "d") >= 0); /* the last searched, and found one */
 	CU_ASSERT_TRUE(take(&m, "d") < 0);
 	tell(&m, "d", SCRIPT_END, a, 0);
@@ -377,6 +379,7 @@ static void what_ran_out_takes_nobodys_place(void)
 	CU_ASSERT_TRUE(take(&m, "o") >= 0);
 	CU_ASSERT_TRUE(take(&m, "o") < 0);
 	tell(&m, "o", SCRIPT_END, old, 0);
+	tell(&m, "o", SCRIPT_END, old, 1);
 	CU_ASSERT_TRUE(take(&m, "o") < 0);
 	tell(&m, "o", SCRIPT_END, old + 1, 0);
 	CU_ASSERT_TRUE(take(&m, "o") >= 0);

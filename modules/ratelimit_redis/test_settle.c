@@ -77,9 +77,15 @@ static void a_long_request_renews(void)
 	answer(call(0), RATELIMIT_PASS, -1, 0, 0, 0, 105);
 	fake_advance(10000);
 	CU_ASSERT_EQUAL(number(call(0), ARG_SLOT), 105);
-	/* No answer: it may be in a later slot. */
+	/* No answer: it may be in a later slot, and is tried again soon; until it can be. */
 	fake_stream_done(call(0), MERLON_E_TIMEOUT, NULL);
-	fake_advance(10000);
+	fake_advance(999);
+	CU_ASSERT_EQUAL(fake_count(FAKE_STREAM), 0);
+	fake_streams[0].answer = MERLON_E_UNAVAIL;
+	fake_advance(1);
+	CU_ASSERT_EQUAL(fake_count(FAKE_STREAM), 0);
+	fake_streams[0].answer = 0;
+	fake_advance(1000);
 	CU_ASSERT_EQUAL(number(call(0), ARG_SLOT), 105);
 	CU_ASSERT_EQUAL(number(call(0), ARG_SEARCH), 1);
 	/* It ends while it is renewed. */
