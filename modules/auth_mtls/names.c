@@ -139,6 +139,9 @@ const char *name_cn(struct merlon_str name)
 	/* Else it would pass for the workload of that ID wherever only id.sub is looked at. */
 	if (name_is_spiffe(name))
 		return "the common name poses as a SPIFFE ID";
+	/* Nor may it widen what a mapping makes a pattern of models of. */
+	if (memchr(name.ptr, '*', name.len) || memchr(name.ptr, '?', name.len))
+		return "a wildcard is no client's name";
 	for (uint64_t i = 0, n; i < name.len; i += n) {
 		n = txt_utf8_len(name.ptr + i, name.len - i);
 		if (n == 0)

@@ -247,6 +247,14 @@ static void kinds_of_names_do_not_mix(void)
 	CU_ASSERT_EQUAL_FATAL(open_with("identity = \"cn\";"), 0);
 	CU_ASSERT_EQUAL(ask(NULL, NULL, "SPIFFE://acme.example/admin"), MERLON_BADCRED);
 	close_all();
+	CU_ASSERT_EQUAL_FATAL(
+	    open_with("identity = \"cn\"; map = ( { match = \"**\"; source = \"cn\";"
+	              "models = [ \"$0-*\" ]; } );"),
+	    0);
+	CU_ASSERT_EQUAL(ask(NULL, NULL, "acme"), MERLON_OK);
+	CU_ASSERT_EQUAL(ask(NULL, NULL, "*"), MERLON_BADCRED);
+	CU_ASSERT_EQUAL(ask(NULL, NULL, "acm?"), MERLON_BADCRED);
+	close_all();
 }
 
 static void trust_domains_bind(void)

@@ -231,7 +231,7 @@ static struct keyset *keys_get(struct instance *in)
 	return in->provider ? provider_keys(in->provider) : NULL;
 }
 
-/* waited: a fetch has just ended. */
+/* waited: a fetch has just ended. One is all that a token may ask for. */
 static int32_t give_up(const struct slot *s, bool no_keys, bool waited, const char *why)
 {
 	const struct instance *in = s->in;
@@ -250,6 +250,12 @@ static bool worth_asking(const struct instance *in, const struct jwt *t)
 	int64_t expires;
 
 	return jwt_check(t, &in->s.rules, now_s(), &expires, &why) == JWT_HOLDS;
+}
+
+/* Of a token that names no key nobody can tell whether its key is a new one or it has none. */
+static bool perhaps_new(const struct instance *in, const struct jwt *t)
+{
+	return in->provider && !t->kid.ptr && (JOSE_BIT(t->alg) & in->s.algs);
 }
 
 /* A code, or PENDING where s->wait will call back. */
@@ -271,10 +277,10 @@ static int32_t judge(struct slot *s, const struct jwt *t, bool waited)
 			keyset_put(keys);
 		if (found == JWKS_OK)
 			return accept_claims(s, t, epoch);
-		if (found == JWKS_BAD)
+		if (found == JWKS_BAD && !perhaps_new(in, t))
 			return refuse(in, s->tx, MERLON_BADCRED, why);
 		if (in->provider && (no_keys || worth_asking(in, t)))
-			answer = provider_wait(&s->wait, !no_keys, epoch);
+			answer = provider_wait(&s->wait, !no_keys && !waited, epoch);
 		if (answer == PROVIDER_WAIT)
 			return MERLON_PENDING;
 		if (answer == PROVIDER_NO)

@@ -143,6 +143,49 @@ static void a_new_key(void)
 	close_all();
 }
 
+/* A slow provider and a short floor: a token does not begin one fetch after the other. */
+static void one_fetch_for_a_token(void)
+{
+	open_provider("min_refresh = \"1s\";");
+	fetch(set[0]);
+	CU_ASSERT_EQUAL(ask_for(1, CLAIMS), MERLON_PENDING);
+	CU_ASSERT_EQUAL(begun(), 3);
+	fake_advance(1500);
+	CU_ASSERT_EQUAL(serve(KEYS, 200, set[0]), 0);
+	CU_ASSERT_EQUAL(fake_resumed(tx), MERLON_BADCRED);
+	CU_ASSERT_EQUAL(begun(), 3);
+	close_all();
+}
+
+/* Neither the tokens nor the keys have a kid. */
+static void a_new_key_without_a_name(void)
+{
+	EVP_PKEY *other = mint_key("RSA-2048");
+	char *jwk[2], *nameless[2], *z[2];
+
+	for (int i = 0; i < 2; i++) {
+		jwk[i] = mint_jwk(i ? other : key[0], "");
+		nameless[i] = mint_set(&jwk[i], 1);
+		z[i] = mint_token(JOSE_RS256, i ? other : key[0], TXT(""), "{\"alg\":\"RS256\"}",
+		                  "{" CLAIMS "}");
+	}
+	open_provider("");
+	fetch(nameless[0]);
+	CU_ASSERT_EQUAL(ask(z[0]), MERLON_OK);
+	CU_ASSERT_EQUAL(ask(z[1]), MERLON_PENDING);
+	CU_ASSERT_EQUAL(serve(KEYS, 200, nameless[1]), 0);
+	CU_ASSERT_EQUAL(fake_resumed(tx), MERLON_OK);
+	CU_ASSERT_EQUAL(ask(z[0]), MERLON_BADCRED);
+	CU_ASSERT_EQUAL(begun(), 3);
+	for (int i = 0; i < 2; i++) {
+		free(jwk[i]);
+		free(nameless[i]);
+		free(z[i]);
+	}
+	EVP_PKEY_free(other);
+	close_all();
+}
+
 static void a_thousand_unknown_keys(void)
 {
 	merlon_tx *all[1000];
@@ -441,6 +484,8 @@ int main(void)
 	    UNIT(it_starts_later),
 	    UNIT(waiting_in_vain),
 	    UNIT(a_new_key),
+	    UNIT(one_fetch_for_a_token),
+	    UNIT(a_new_key_without_a_name),
 	    UNIT(a_thousand_unknown_keys),
 	    UNIT(old_tokens_ask_for_nothing),
 	    UNIT(unknown_and_unreachable),
