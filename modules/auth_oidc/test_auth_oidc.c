@@ -162,6 +162,33 @@ static void claims_of_wrong_types(void)
 	close_all();
 }
 
+/* The host takes no further attribute: the second time from what is remembered. */
+static void an_identity_that_does_not_fit(void)
+{
+	char *z = token(0, CLAIMS);
+	char field[4096];
+	char name[32];
+
+	open_file("");
+	snprintf(field, sizeof(field), "Bearer %s", z);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct merlon_val v = {.type = MERLON_VAL_STR, .u.str = TXT("x")};
+		unsigned n = 0;
+
+		fake_tx_free(tx);
+		tx = fake_tx_new();
+		fake_header(tx, MERLON_REQUEST, "Authorization", field);
+		do
+			snprintf(name, sizeof(name), "res.a%u", n);
+		while (++n < 1000 && fake_host.attr_set(&ctx, tx, txt_of(name), &v) == 0);
+		CU_ASSERT_TRUE(n < 1000);
+		CU_ASSERT_EQUAL(m->check(inst, w, tx, MERLON_AUTH), MERLON_BADCRED);
+		CU_ASSERT_TRUE(challenge_is(INVALID "the token's claims do not fit\""));
+	}
+	free(z);
+	close_all();
+}
+
 static void expired_is_told(void)
 {
 	open_file("");
@@ -290,10 +317,15 @@ static void the_cache_is_bounded(void)
 int main(void)
 {
 	static const struct unit_test tests[] = {
-	    UNIT(options_are_checked),  UNIT(whose_it_is),
-	    UNIT(the_identity),         UNIT(claims_of_wrong_types),
-	    UNIT(expired_is_told),      UNIT(age_counts_for_remembered_tokens_too),
-	    UNIT(refused_tokens),       UNIT(shared_secrets),
+	    UNIT(options_are_checked),
+	    UNIT(whose_it_is),
+	    UNIT(the_identity),
+	    UNIT(claims_of_wrong_types),
+	    UNIT(an_identity_that_does_not_fit),
+	    UNIT(expired_is_told),
+	    UNIT(age_counts_for_remembered_tokens_too),
+	    UNIT(refused_tokens),
+	    UNIT(shared_secrets),
 	    UNIT(the_cache_is_bounded),
 	};
 
