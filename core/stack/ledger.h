@@ -31,7 +31,7 @@ struct merlon_worker {
 	struct op_table *ops;
 	struct resolver *resolver; /* NULL in probing processes, as is `blocks` */
 	struct block_pool *blocks;
-	struct list links;  /* struct stream_link: its connections of streams; streamlink.c */
+	struct list links; /* struct stream_link: its connections of streams; streamlink.c */
 	bool links_finish; /* the loop runs only until the last of them has ended */
 };
 /* Makes a worker known to resume(); before its loop runs, and after it ended. */
