@@ -51,6 +51,10 @@ struct tls_ctx *tls_ctx_ref(struct tls_ctx *ctx); /* any thread */
 void tls_ctx_unref(struct tls_ctx *ctx);          /* any thread; NULL is fine */
 /* Made of the same settings and the same bytes of the same files: one may stand for the other. */
 bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b); /* NULL is fine */
+/* Keys of tickets change with time, which handshakes see to; this is for a process that has none,
+ * so that the old ones do not stay in its memory. Answers when to call it again (monotonic ns). Any
+ * thread. */
+uint64_t tls_ticket_rotate(void);
 
 /* Server side of a fresh stream_new(): bytes and STREAM_IN are those within TLS; STREAM_CONNECTED
  * tells of the finished handshake. The caller keeps the deadline. */

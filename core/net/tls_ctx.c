@@ -9,9 +9,7 @@
  */
 #include "net/tlspriv.h"
 
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 /* Perfect forward secrecy and authenticated encryption only (RFC 9325); those of 1.3 are so. */
@@ -22,7 +20,6 @@
 #define GROUPS_HYBRID "X25519MLKEM768:" GROUPS
 #define SESSION_SECONDS 3600
 #define DEPTH_MAX 8
-#define TICKET_KEYS 96 /* at least what OpenSSL takes */
 
 static const unsigned char http_1_1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
@@ -197,52 +194,17 @@ static void add_names(struct tls_ctx *ctx, SSL_CTX *ssl)
 }
 
 /* ---- sessions ---- */
-static uint8_t process_secret[32];
-
-static void secret_make(void)
-{
-	if (RAND_bytes(process_secret, sizeof(process_secret)) != 1)
-		abort();
-}
-
-/* Keys that outlive a reload, and are another listener's never. */
-static void set_ticket_keys(SSL_CTX *c, struct str name)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	uint8_t keys[TICKET_KEYS];
-	long want = SSL_CTX_get_tlsext_ticket_keys(c, NULL, 0);
-	struct digest *d;
-
-	pthread_once(&once, secret_make);
-	d = digest_new((struct str){(const char *)process_secret, sizeof(process_secret)});
-	for (unsigned i = 0; i < TICKET_KEYS / SHA256_LEN; i++) {
-		char n = (char)i;
-
-		digest_reset(d);
-		digest_add(d, (struct str){&n, 1});
-		digest_add(d, name);
-		digest_get(d, keys + (size_t)i * SHA256_LEN);
-	}
-	digest_free(d);
-	if (want <= 0 || want > TICKET_KEYS || SSL_CTX_set_tlsext_ticket_keys(c, keys, want) != 1)
-		abort();
-	mem_wipe(keys, sizeof(keys));
-}
-
 /* A session would carry an identity past its certificate's end: none where one is asked for. */
-static void set_sessions(SSL_CTX *c, const struct tls_server_conf *conf)
+static void set_sessions(struct tls_ctx *ctx, SSL_CTX *c, const struct tls_server_conf *conf)
 {
-	uint8_t id[SHA256_LEN];
-
-	sha256(conf->name, id);
-	SSL_CTX_set_session_id_context(c, id, sizeof(id));
+	SSL_CTX_set_session_id_context(c, ctx->name, sizeof(ctx->name));
 	if (conf->client_auth != TLS_AUTH_NONE) {
 		SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
 		SSL_CTX_set_num_tickets(c, 0);
 		return;
 	}
 	SSL_CTX_set_num_tickets(c, 1);
-	set_ticket_keys(c, conf->name);
+	tls_ticket_use(ctx, c);
 }
 
 /* ---- client certificates ---- */
@@ -296,7 +258,7 @@ static void add_pair(struct tls_load *l, struct tls_ctx *ctx, const struct tls_s
 	SSL_CTX_set_alpn_select_cb(ssl, alpn_select, NULL);
 	SSL_CTX_set_tlsext_servername_callback(ssl, sni_choose);
 	SSL_CTX_set_tlsext_servername_arg(ssl, ctx);
-	set_sessions(ssl, c);
+	set_sessions(ctx, ssl, c);
 	if (tls_read_pair(l, pair, ssl))
 		add_names(ctx, ssl);
 }
@@ -308,6 +270,7 @@ struct tls_ctx *tls_server_new(const struct tls_server_conf *c, tls_error_fn *er
 
 	load_begin(&l, error, arg);
 	feed_server(&l, c);
+	sha256(c->name, ctx->name);
 	for (unsigned i = 0; i < c->npairs; i++) {
 		if (c->pair_at)
 			*c->pair_at = i;

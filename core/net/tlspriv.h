@@ -32,12 +32,19 @@ struct tls_ctx {
 	X509_STORE *store; /* of client certificates; NULL: none are asked for */
 	struct arena arena;
 	uint8_t digest[SHA256_LEN]; /* of settings and files */
+	uint8_t name[SHA256_LEN];   /* digest of the listener's: no session of it is another's */
 };
 struct tls_session {
 	SSL_SESSION *ssl;
 	struct tls_ctx *ctx;
 	int64_t not_after; /* of the server's certificate: resuming does not look at it again */
 };
+
+/* ---- tickets (tls_ticket.c) ---- */
+/* Lets a server's SSL_CTX give out tickets and take them, with the keys of ctx->name. */
+void tls_ticket_use(struct tls_ctx *ctx, SSL_CTX *ssl);
+/* tls_ticket_rotate() at another time: of any number of epochs in between, each is over. */
+uint64_t tls_ticket_rotate_at(uint64_t mono_ns);
 
 /* ---- files (tls_files.c) ---- */
 struct tls_load {
