@@ -11,6 +11,7 @@
 #include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/reload.h"
+#include "net/tls.h"
 #include "stack/sink.h"
 #include "tx/conn.h"
 
@@ -507,11 +508,20 @@ static struct conf *first_look(struct gateway *g)
 	return c;
 }
 
+static void ticket_keys_due(void *arg)
+{
+	struct gateway *g = arg;
+	loop_timer_set(g->loop, &g->ticket_timer, tls_ticket_rotate());
+}
+
 static int gateway_serve(struct gateway *g, void (*notify)(void *arg, int code), void *arg)
 {
 	struct starting s = {g, notify, arg};
 	reload_start(g, started, &s);
+	loop_timer_init(&g->ticket_timer, ticket_keys_due, g);
+	ticket_keys_due(g);
 	loop_run(g->loop);
+	loop_timer_drop(g->loop, &g->ticket_timer);
 	if (g->draining)
 		loop_timer_drop(g->loop, &g->drain_timer);
 	g->draining = true;

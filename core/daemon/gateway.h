@@ -66,6 +66,7 @@ struct gateway {
 	bool draining;
 	unsigned drained; /* workers without connections */
 	struct loop_timer drain_timer;
+	struct loop_timer ticket_timer;
 	struct reload *reload;            /* under way, or NULL */
 	char fingerprint[SHA256_HEX + 1]; /* of the modules and options that serve */
 	struct reload_result {
