@@ -14,6 +14,8 @@ static const struct api {
 	int (*resolve)(struct api_call *c, const struct api_request *r);
 } apis[] = {
     {{"openai", 6}, API_OPENAI, openai_resolve},
+    {{"anthropic", 9}, API_ANTHROPIC, anthropic_resolve},
+    {{"kserve", 6}, API_PLAIN, kserve_resolve},
     {{"rest", 4}, API_PLAIN, rest_resolve},
 };
 
@@ -58,12 +60,60 @@ int api_model_set(struct api_call *c, struct str model, const char **why)
 	return 0;
 }
 
-void api_model_from_body(struct api_call *c, const char *path, bool required)
+void api_model_from_body(struct api_call *c, const char *path, bool required, unsigned kinds)
 {
 	c->want = (struct json_want){path, 1u << JSON_STRING, API_MODEL_MAX};
+	c->field = (struct form_want){str_of(path), API_MODEL_MAX, STR_NONE};
+	c->kinds = kinds;
 	c->reads_body = true;
 	c->model_in_body = true;
 	c->model_required = required;
+}
+
+int api_model_of_path(struct api_call *c, const struct api_request *r, struct str part)
+{
+	struct str model;
+
+	if (url_decode(part, c->arena, &model))
+		return api_refuse(400, r->why, "invalid model name");
+	return api_model_set(c, model, r->why);
+}
+
+/* ---- tables of endpoints ---- */
+unsigned api_method(const struct http_head *h)
+{
+	if (h->method == HTTP_GET || h->method == HTTP_HEAD)
+		return API_GET;
+	if (h->method == HTTP_POST)
+		return API_POST;
+	return h->method == HTTP_DELETE ? API_DELETE : 0;
+}
+
+int api_refuse_method(const struct api_request *r, unsigned methods)
+{
+	static const char *const texts[] = {
+	    [API_GET] = "GET, HEAD",
+	    [API_POST] = "POST",
+	    [API_GET | API_POST] = "GET, HEAD, POST",
+	    [API_DELETE] = "DELETE",
+	    [API_GET | API_DELETE] = "GET, HEAD, DELETE",
+	    [API_POST | API_DELETE] = "POST, DELETE",
+	    [API_GET | API_POST | API_DELETE] = "GET, HEAD, POST, DELETE",
+	};
+
+	*r->allow = texts[methods];
+	return api_refuse(405, r->why, "method not allowed");
+}
+
+int api_unknown(struct api_call *c, const struct api_request *r)
+{
+	bool tunnel = r->head->method == HTTP_CONNECT || r->head->method == HTTP_TRACE;
+
+	if (c->route->allow_unknown.n == 0 || tunnel || url_has_encoded_slash(r->url->path))
+		return api_refuse(404, r->why, "unknown path");
+	c->action = c->route->allow_unknown;
+	c->resource_type = STR("unknown");
+	return 0;
 }
 
 /* ---- which request is this ---- */
@@ -93,22 +143,49 @@ static bool charset_utf8(struct str content_type)
 	return true;
 }
 
+/* Begins the scan that the body's type asks for. A body without a type counts as JSON. */
+static int scan_begin(struct api_call *c, struct str type, const char **why)
+{
+	struct str media = http_media_type(type);
+	struct str boundary;
+
+	if ((c->kinds & API_BODY_JSON) && (!type.p || media_type_json(type))) {
+		if (type.p && !charset_utf8(type))
+			return api_refuse(415, why, "the body must be UTF-8");
+		c->scan = json_new(c->arena, &c->want, 1, &c->value, JSON_ROOT_OBJECT);
+		return 0;
+	}
+	if ((c->kinds & API_BODY_MULTIPART) && str_ieq(media, STR("multipart/form-data"))) {
+		if (!multipart_boundary(type, &boundary))
+			return api_refuse(400, why, "the form has no valid boundary");
+		c->multipart = multipart_new(c->arena, boundary, &c->field);
+		return 0;
+	}
+	if ((c->kinds & API_BODY_URLFORM) &&
+	    str_ieq(media, STR("application/x-www-form-urlencoded"))) {
+		if (!charset_utf8(type))
+			return api_refuse(415, why, "the body must be UTF-8");
+		c->urlform = urlform_new(c->arena, &c->field);
+		return 0;
+	}
+	return api_refuse(415, why,
+	                  c->kinds == API_BODY_JSON
+	                      ? "the body must be application/json"
+	                      : "the body's type is not one that can be read");
+}
+
 /* A body that is decided on must be read here as the upstream reads it. */
-static int body_readable(const struct http_head *h, const char **why)
+static int body_begin(struct api_call *c, const struct http_head *h, const char **why)
 {
 	const struct http_field *type = http_first(h, HTTP_F_CONTENT_TYPE);
 	const struct http_field *coding = http_first(h, HTTP_F_CONTENT_ENCODING);
 
 	if (type && http_find(h, STR("content-type"), 1))
 		return api_refuse(415, why, "more than one Content-Type");
-	if (type && !media_type_json(type->value))
-		return api_refuse(415, why, "the body must be application/json");
-	if (type && !charset_utf8(type->value))
-		return api_refuse(415, why, "the body must be UTF-8");
 	if (coding &&
 	    (http_find(h, STR("content-encoding"), 1) || !str_ieq(coding->value, STR("identity"))))
 		return api_refuse(415, why, "the body must not be coded");
-	return 0;
+	return scan_begin(c, type ? type->value : STR_NONE, why);
 }
 
 int api_resolve(const struct conf_route *route, const struct http_head *h, const struct url *u,
@@ -129,9 +206,7 @@ int api_resolve(const struct conf_route *route, const struct http_head *h, const
 	out->dialect = api->dialect;
 	status = api->resolve(out, &r);
 	if (status == 0 && out->reads_body)
-		status = body_readable(h, why);
-	if (status == 0 && out->reads_body)
-		out->scan = json_new(a, &out->want, 1, &out->value, JSON_ROOT_OBJECT);
+		status = body_begin(out, h, why);
 	/* A call that was refused is not scanned, whoever asks. */
 	if (status)
 		out->reads_body = false;
@@ -139,54 +214,80 @@ int api_resolve(const struct conf_route *route, const struct http_head *h, const
 }
 
 /* ---- the request's body ---- */
-static enum json_error take_model(struct api_call *c)
+static const char *take_model(struct api_call *c)
 {
-	if (c->model.p || c->value.type != JSON_STRING)
-		return JSON_OK;
-	if (!model_valid(c->value.text))
-		return JSON_E_TYPE;
-	c->model = c->value.text;
-	return JSON_OK;
+	struct str model = c->scan ? STR_NONE : c->field.value;
+
+	if (c->scan && c->value.type == JSON_STRING)
+		model = c->value.text;
+	if (c->model.p || !model.p)
+		return NULL;
+	if (!model_valid(model))
+		return "invalid model name";
+	c->model = model;
+	return NULL;
 }
 
-enum json_error api_body_feed(struct api_call *c, struct str data)
+static const char *json_why(enum json_error e)
 {
-	enum json_error e;
-
-	if (!c->scan)
-		return JSON_OK;
-	e = json_feed(c->scan, data.p, data.n, NULL);
-	return e == JSON_OK ? take_model(c) : e;
+	return e == JSON_OK ? NULL : json_strerror(e);
 }
 
-enum json_error api_body_end(struct api_call *c, const char **why)
+const char *api_body_feed(struct api_call *c, struct str data)
 {
-	enum json_error e;
+	const char *why = NULL;
 
-	if (!c->scan)
-		return JSON_OK;
-	e = json_finish(c->scan);
-	if (e == JSON_OK && c->model_required && !c->model.p) {
-		*why = "the body names no model";
-		return JSON_E_TYPE;
-	}
-	return e;
+	if (c->scan)
+		why = json_why(json_feed(c->scan, data.p, data.n, NULL));
+	else if (c->multipart)
+		why = multipart_feed(c->multipart, data.p, data.n);
+	else if (c->urlform)
+		why = urlform_feed(c->urlform, data.p, data.n);
+	return why ? why : take_model(c);
+}
+
+const char *api_body_end(struct api_call *c)
+{
+	const char *why = NULL;
+
+	if (!c->reads_body)
+		return NULL;
+	if (c->scan)
+		why = json_why(json_finish(c->scan));
+	else if (c->multipart)
+		why = multipart_finish(c->multipart);
+	else if (c->urlform)
+		why = urlform_finish(c->urlform);
+	if (!why)
+		why = take_model(c);
+	if (!why && c->model_required && !c->model.p)
+		why = "the body names no model";
+	return why;
+}
+
+const char *api_body_code(const struct api_call *c)
+{
+	return c->multipart || c->urlform ? "invalid_form" : "invalid_json";
 }
 
 uint64_t api_releasable(const struct api_call *c, uint64_t fed)
 {
-	uint64_t may;
+	uint64_t may = fed;
 
-	if (!c->scan)
-		return fed;
-	may = json_releasable(c->scan);
+	if (c->scan)
+		may = json_releasable(c->scan);
+	else if (c->multipart)
+		may = multipart_releasable(c->multipart);
+	else if (c->urlform)
+		may = urlform_releasable(c->urlform);
 	return may < fed ? may : fed;
 }
 
 bool api_settled(const struct api_call *c)
 {
-	if (!c->scan || c->model.p)
+	if (!c->reads_body || c->model.p)
 		return true;
-	/* Where the model is required, a body without one is refused at its end, not decided on. */
-	return !c->model_required && json_settled(c->scan);
+	/* Where the model is required, a body without one is refused at its end, not decided on; a
+	 * form may name it in its last part. */
+	return !c->model_required && c->scan && json_settled(c->scan);
 }

@@ -61,9 +61,7 @@ static int model_of_segment(struct api_call *c, const struct api_request *r, uns
 			return api_refuse(400, r->why, "the path names no model");
 		part = str_split(&rest, '/');
 	}
-	if (url_decode(part, c->arena, &part))
-		return api_refuse(400, r->why, "invalid model name");
-	return api_model_set(c, part, r->why);
+	return api_model_of_path(c, r, part);
 }
 
 static int model_of_header(struct api_call *c, const struct api_request *r, struct str name)
@@ -92,7 +90,7 @@ static int apply(struct api_call *c, const struct conf_rule *rule, const struct 
 	case FROM_HEADER:
 		return model_of_header(c, r, rule->model);
 	case FROM_BODY:
-		api_model_from_body(c, arena_str(c->arena, rule->model).p, true);
+		api_model_from_body(c, arena_str(c->arena, rule->model).p, true, API_BODY_ANY);
 		break;
 	}
 	return 0;
@@ -115,7 +113,7 @@ int rest_resolve(struct api_call *c, const struct api_request *r)
 		known = true;
 	}
 	if (!known)
-		return api_refuse(404, r->why, "unknown path");
+		return api_unknown(c, r);
 	*r->allow = allow_of(c, path);
 	return api_refuse(405, r->why, "method not allowed");
 }

@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Token usage of a response: from its JSON text, or from the last event of a stream that tells of
- * it. The event is only kept until the end, so that a stream of any length costs one scan. What is
- * damaged, coded or too long has no usage; it is passed on all the same.
+ * it (and, of Anthropic's, the first). The event is only kept until the end, so that a stream of
+ * any length costs one scan. What is damaged, coded or too long has no usage; it is passed on all
+ * the same.
  */
 #include "api/apipriv.h"
 
@@ -17,6 +18,7 @@ static const struct json_want wants[API_USAGE_WANTS] = {
     {"usage.prompt_tokens", 0, NUMBER_MAX},         {"usage.completion_tokens", 0, NUMBER_MAX},
     {"usage.input_tokens", 0, NUMBER_MAX},          {"usage.output_tokens", 0, NUMBER_MAX},
     {"response.usage.input_tokens", 0, NUMBER_MAX}, {"response.usage.output_tokens", 0, NUMBER_MAX},
+    {"message.usage.input_tokens", 0, NUMBER_MAX},  {"message.usage.output_tokens", 0, NUMBER_MAX},
 };
 
 static int64_t count_of(const struct json_value *v)
@@ -34,8 +36,9 @@ static void take_usage(struct api_call *c)
 
 		if (in < 0 && out < 0)
 			continue;
-		c->tokens_in = in;
-		c->tokens_out = out;
+		/* What an earlier event of the stream said holds where this one is silent. */
+		c->tokens_in = in >= 0 ? in : c->tokens_in;
+		c->tokens_out = out >= 0 ? out : c->tokens_out;
 		return;
 	}
 }
@@ -74,6 +77,9 @@ static void on_event(void *arg, struct str data)
 
 	if (data.n == 0 || !tells_usage(data))
 		return;
+	/* Anthropic tells of the input at the stream's begin and of the output at its end. */
+	if (c->dialect == API_ANTHROPIC && c->usage_first.n == 0 && buf_adds(&c->usage_first, data))
+		buf_reset(&c->usage_first);
 	buf_reset(&c->usage_event);
 	/* An event is at most as long as the buffer may become. */
 	if (buf_adds(&c->usage_event, data))
@@ -95,6 +101,7 @@ void api_response_begin(struct api_call *c, unsigned status, struct str content_
 		c->usage_scan = scan_new(c);
 	} else if (str_ieq(type, STR("text/event-stream"))) {
 		sse_init(&c->sse, EVENT_MAX);
+		buf_init(&c->usage_first, EVENT_MAX);
 		buf_init(&c->usage_event, EVENT_MAX);
 		c->sse_on = true;
 	}
@@ -108,17 +115,25 @@ void api_response_feed(struct api_call *c, struct str data)
 		c->usage_scan = NULL;
 }
 
+static void scan_event(struct api_call *c, struct str data)
+{
+	if (data.n == 0)
+		return;
+	c->usage_scan = scan_new(c);
+	if (json_feed(c->usage_scan, data.p, data.n, NULL) == JSON_OK &&
+	    json_finish(c->usage_scan) == JSON_OK)
+		take_usage(c);
+	c->usage_scan = NULL;
+}
+
 void api_response_end(struct api_call *c)
 {
-	if (c->sse_on && c->usage_event.n > 0) {
-		struct str data = buf_str(&c->usage_event);
-
-		c->usage_scan = scan_new(c);
-		if (json_feed(c->usage_scan, data.p, data.n, NULL) != JSON_OK)
-			c->usage_scan = NULL;
-	}
-	if (c->usage_scan && json_finish(c->usage_scan) == JSON_OK)
+	if (c->sse_on) {
+		scan_event(c, buf_str(&c->usage_first));
+		scan_event(c, buf_str(&c->usage_event));
+	} else if (c->usage_scan && json_finish(c->usage_scan) == JSON_OK) {
 		take_usage(c);
+	}
 	c->usage_scan = NULL;
 }
 
@@ -128,5 +143,6 @@ void api_call_deinit(struct api_call *c)
 		return;
 	c->sse_on = false;
 	sse_deinit(&c->sse);
+	buf_deinit(&c->usage_first);
 	buf_deinit(&c->usage_event);
 }

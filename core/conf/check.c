@@ -134,10 +134,16 @@ static void check_method(const struct conf_rule *r, const struct conf_node *at, 
 	unknown_word(d, at, "method", r->method, methods, COUNT(methods));
 }
 
-void conf_check_rule(void *rule, const struct conf_node *n, struct arena *a, struct conf_diag *d)
+static void check_action(struct str action, const struct conf_node *at, struct conf_diag *d)
 {
 	static const char *const actions[] = {"predict", "read",     "write", "delete",
 	                                      "train",   "evaluate", "manage"};
+	if (action.n > 0 && !one_of(action, actions, COUNT(actions)))
+		unknown_word(d, at, "action", action, actions, COUNT(actions));
+}
+
+void conf_check_rule(void *rule, const struct conf_node *n, struct arena *a, struct conf_diag *d)
+{
 	struct conf_rule *r = rule;
 	(void)a;
 	r->node = n;
@@ -145,8 +151,7 @@ void conf_check_rule(void *rule, const struct conf_node *n, struct arena *a, str
 	if (r->path.n > 0 && r->path.p[0] != '/' && r->path.p[0] != '*')
 		conf_error(d, key_of(n, "path"), "path \"%.*s\" must begin with \"/\"",
 		           STR_FMT(r->path));
-	if (r->action.n > 0 && !one_of(r->action, actions, COUNT(actions)))
-		unknown_word(d, key_of(n, "action"), "action", r->action, actions, COUNT(actions));
+	check_action(r->action, key_of(n, "action"), d);
 	split_model(r, key_of(n, "model"), d);
 }
 
@@ -261,13 +266,27 @@ static int by_id(const void *x, const void *y)
 	return a->node->line < b->node->line ? -1 : 1;
 }
 
+static void find_upstream(const struct conf *c, struct conf_model *m, struct conf_diag *d)
+{
+	if (m->upstream.n == 0)
+		return;
+	while (m->upstream_index < c->nupstreams &&
+	       !str_eq(c->upstreams[m->upstream_index].name, m->upstream))
+		m->upstream_index++;
+	if (m->upstream_index == c->nupstreams)
+		conf_error(d, key_of(m->node, "upstream"), "there is no upstream \"%.*s\"",
+		           STR_FMT(m->upstream));
+}
+
 /* There may be thousands of models, so equal ones are found by sorting. */
 static void check_models(struct conf *c, struct conf_diag *d)
 {
 	const struct conf_model **sorted =
 	    arena_alloc(&c->arena, sizeof(const struct conf_model *) * (c->nmodels + 1u));
-	for (unsigned i = 0; i < c->nmodels; i++)
+	for (unsigned i = 0; i < c->nmodels; i++) {
+		find_upstream(c, &c->models[i], d);
 		sorted[i] = &c->models[i];
+	}
 	qsort(sorted, c->nmodels, sizeof(const struct conf_model *), by_id);
 	for (unsigned i = 1; i < c->nmodels; i++) {
 		if (sorted[i]->id.n > 0 && str_eq(sorted[i]->id, sorted[i - 1]->id))
@@ -280,7 +299,7 @@ static void check_models(struct conf *c, struct conf_diag *d)
 /* ---- routes ---- */
 static void check_api(const struct conf_route *r, struct conf_diag *d)
 {
-	static const char *const apis[] = {"openai", "rest", "anthropic", "kserve"};
+	static const char *const apis[] = {"openai", "anthropic", "kserve", "rest"};
 	const struct conf_node *rules = conf_child(r->node, STR("rules"));
 	const struct conf_node *at = key_of(r->node, "api");
 	bool rest = str_eq(r->api, STR("rest"));
@@ -288,8 +307,6 @@ static void check_api(const struct conf_route *r, struct conf_diag *d)
 		return;
 	if (!one_of(r->api, apis, COUNT(apis)))
 		unknown_word(d, at, "api", r->api, apis, COUNT(apis));
-	else if (!one_of(r->api, apis, 2))
-		conf_error(d, at, "api \"%.*s\" is not supported by this version", STR_FMT(r->api));
 	else if (rest && r->nrules == 0)
 		conf_error(d, at, "api \"rest\" needs rules");
 	else if (!rest && rules)
@@ -319,6 +336,7 @@ static void check_routes(const struct conf *c, struct conf_diag *d)
 		check_address(key_of(r->node, "path"), r->path, addr_check_path, "path", d);
 		check_address(key_of(r->node, "host"), r->host, addr_check_host, "host", d);
 		check_api(r, d);
+		check_action(r->allow_unknown, key_of(r->node, "allow_unknown"), d);
 		check_names(c, r, d);
 		for (unsigned k = 0; k < i; k++) {
 			const struct conf_route *o = &c->routes[k];
@@ -370,6 +388,8 @@ static void check_unused(const struct conf *c, struct conf_diag *d)
 		bool used = is_option(c, c->upstreams[i].name);
 		for (unsigned k = 0; k < c->nroutes; k++)
 			used |= str_eq(c->routes[k].upstream, c->upstreams[i].name);
+		for (unsigned k = 0; k < c->nmodels; k++)
+			used |= str_eq(c->models[k].upstream, c->upstreams[i].name);
 		if (!used && c->upstreams[i].name.n > 0)
 			conf_warn(d, c->upstreams[i].node, "upstream \"%.*s\" is used by no route",
 			          STR_FMT(c->upstreams[i].name));

@@ -121,6 +121,11 @@ struct conf_model {
 	struct str id; /* a glob is allowed; the longest match counts */
 	struct conf_attr *attrs;
 	unsigned nattrs;
+	struct str upstream;     /* empty: the route's */
+	unsigned upstream_index; /* of upstreams, where there is one */
+	bool priced;
+	double price_in; /* for a million tokens */
+	double price_out;
 };
 enum conf_from { FROM_NONE, FROM_FIXED, FROM_PATH, FROM_HEADER, FROM_BODY };
 struct conf_rule { /* of api rest */
@@ -138,8 +143,9 @@ struct conf_route {
 	struct str name; /* default: its path */
 	struct str host; /* empty: any; "*.x" */
 	struct str path;
-	bool prefix;    /* the path ends in '/' */
-	struct str api; /* "openai" "rest"; others are refused until their issue lands */
+	bool prefix;              /* the path ends in '/' */
+	struct str api;           /* "openai" "anthropic" "kserve" "rest" */
+	struct str allow_unknown; /* action of what the api does not know; empty: it is refused */
 	struct str stack;
 	struct str upstream;
 	struct conf_rule *rules;

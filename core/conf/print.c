@@ -300,6 +300,10 @@ static void put_models(struct printer *p, const struct conf *c)
 			put_node(p, attrs, STR_NONE, STR_NONE);
 			put(p, ";");
 		}
+		put_set(p, "upstream", c->models[i].upstream);
+		if (c->models[i].priced)
+			put(p, " price = { input = %#.17g; output = %#.17g; };",
+			    c->models[i].price_in, c->models[i].price_out);
 		put(p, " }");
 	}
 	put(p, " );\n");

@@ -118,8 +118,10 @@ static const struct conf_key health_keys[] = {
 static const struct conf_key model_keys[] = {
     {"id", KIND_STR, AT(conf_model, id), CONF_REQUIRED, NULL, NULL, "The model's name, or a glob."},
     {"attributes", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL, "Attributes for policies."},
-    {"price", KIND_LATER, CONF_NOWHERE, 0, "prices", NULL, "Price of its tokens."},
-    {"upstream", KIND_LATER, CONF_NOWHERE, 0, "routing by model", NULL, "Upstream of this model."},
+    {"upstream", KIND_STR, AT(conf_model, upstream), 0, NULL, NULL,
+     "Upstream of this model; default: the route's."},
+    {"price", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL,
+     "Price of a million tokens: input and output."},
     {0},
 };
 static const struct conf_key route_keys[] = {
@@ -129,14 +131,14 @@ static const struct conf_key route_keys[] = {
     {"path", KIND_STR, AT(conf_route, path), CONF_REQUIRED, NULL, NULL,
      "Path; a prefix where it ends in /."},
     {"api", KIND_STR, AT(conf_route, api), CONF_REQUIRED, NULL, NULL,
-     "How requests are read: openai or rest."},
+     "How requests are read: openai, anthropic, kserve or rest."},
     {"stack", KIND_STR, AT(conf_route, stack), CONF_REQUIRED, NULL, NULL, "Stack that decides."},
     {"upstream", KIND_STR, AT(conf_route, upstream), CONF_REQUIRED, NULL, NULL,
      "Upstream that answers."},
     {"rules", KIND_NODE, CONF_NOWHERE, 0, NULL, NULL,
      "Action and model of the requests of api rest."},
-    {"allow_unknown", KIND_LATER, CONF_NOWHERE, 0, "unknown paths", NULL,
-     "Let unknown paths of an api pass."},
+    {"allow_unknown", KIND_STR, AT(conf_route, allow_unknown), 0, NULL, NULL,
+     "Action of requests that the api does not know; default: they are refused."},
     {0},
 };
 static const struct conf_key stack_keys[] = {
@@ -325,11 +327,48 @@ static void more_upstream(void *item, const struct conf_node *n, struct arena *a
 	conf_upstream_tls(u, a, d);
 }
 
+/* One side of a price; absent: 0. */
+static double price_of(const struct conf_node *price, const char *key, struct conf_diag *d)
+{
+	const struct conf_node *n = conf_child(price, str_of(key));
+	double v = 0;
+	if (!n)
+		return 0;
+	if (n->type == CONF_FLOAT)
+		v = n->u.f;
+	else if (n->type == CONF_INT)
+		v = (double)n->u.i;
+	else
+		v = -1;
+	if (!(v >= 0 && v <= 1e9))
+		conf_error(d, n, "models.price.%s must be a number from 0 to 1e9", key);
+	return v;
+}
+
+static void read_price(struct conf_model *m, const struct conf_node *price, struct conf_diag *d)
+{
+	static const char *const keys[] = {"input", "output"};
+	if (!price)
+		return;
+	if (price->type != CONF_GROUP) {
+		conf_error(d, price,
+		           "models.price must be a group: { input = 2.5; output = 10.0; }");
+		return;
+	}
+	for (const struct conf_node *n = price->child; n; n = n->next)
+		if (!str_eq(n->key, str_of(keys[0])) && !str_eq(n->key, str_of(keys[1])))
+			conf_error(d, n, "unknown key \"%.*s\" in models.price", STR_FMT(n->key));
+	m->priced = true;
+	m->price_in = price_of(price, keys[0], d);
+	m->price_out = price_of(price, keys[1], d);
+}
+
 static void more_model(void *item, const struct conf_node *n, struct arena *a, struct conf_diag *d)
 {
 	struct conf_model *m = item;
 	const struct conf_node *attrs = conf_child(n, STR("attributes"));
 	m->node = n;
+	read_price(m, conf_child(n, STR("price")), d);
 	if (!attrs)
 		return;
 	if (attrs->type != CONF_GROUP) {

@@ -26,11 +26,10 @@ static enum step_result body_refuse(merlon_tx *tx, unsigned status, const char *
 	return tx_refuse(tx, status, code, why, MERLON_END_ERROR);
 }
 
-static enum step_result body_invalid(merlon_tx *tx, enum json_error e, const char *why)
+static enum step_result body_invalid(merlon_tx *tx, const char *why)
 {
-	struct str text =
-	    arena_printf(&tx->arena, "invalid request body: %s", why ? why : json_strerror(e));
-	return body_refuse(tx, 400, "invalid_json", text.p);
+	struct str text = arena_printf(&tx->arena, "invalid request body: %s", why);
+	return body_refuse(tx, 400, api_body_code(&tx->call), text.p);
 }
 
 static size_t body_held(const merlon_tx *tx)
@@ -71,14 +70,14 @@ static enum step_result body_data(merlon_tx *tx, struct slice data)
 {
 	tx->received += data.n;
 	enum step_result r = STEP_NEXT;
-	enum json_error e = JSON_OK;
+	const char *why = NULL;
 	if (tx->received > tx->gw->gen->conf->limits.body)
 		r = body_refuse(tx, 413, "request_too_large", "the request's body is too large");
 	else if (tx->call.reads_body)
-		e = api_body_feed(&tx->call, (struct str){data.p, data.n});
+		why = api_body_feed(&tx->call, (struct str){data.p, data.n});
 	chain_pack(&tx->parked, &tx->w->blocks, data);
-	if (e != JSON_OK)
-		r = body_invalid(tx, e, NULL);
+	if (why)
+		r = body_invalid(tx, why);
 	return r;
 }
 
@@ -87,10 +86,9 @@ static enum step_result body_end(merlon_tx *tx)
 	tx->body_ended = true;
 	if (!tx->call.reads_body)
 		return STEP_NEXT;
-	const char *why = NULL;
-	enum json_error e = api_body_end(&tx->call, &why);
-	if (e != JSON_OK)
-		return body_invalid(tx, e, why);
+	const char *why = api_body_end(&tx->call);
+	if (why)
+		return body_invalid(tx, why);
 	tx->scan_ended = true;
 	return STEP_NEXT;
 }

@@ -99,6 +99,19 @@ static int32_t rec_i64(struct merlon_val *out, int64_t v, bool known)
 	return 0;
 }
 
+static int32_t rec_cost(const merlon_tx *tx, struct merlon_val *out)
+{
+	const struct conf_model *m = tx->model;
+	int64_t in = tx->call.tokens_in, given = tx->call.tokens_out;
+	if (!m || !m->priced || (in < 0 && given < 0))
+		return MERLON_E_NOENT;
+	*out = (struct merlon_val){.type = MERLON_VAL_F64};
+	out->u.f64 = (m->price_in * (double)(in > 0 ? in : 0) +
+	              m->price_out * (double)(given > 0 ? given : 0)) /
+	             1e6;
+	return 0;
+}
+
 static int32_t rec_attr(merlon_tx *tx, struct merlon_val *out, struct str key)
 {
 	return rec_str(out, attrs_str(&tx->base.attrs, key));
@@ -134,8 +147,10 @@ static int32_t rec_number(merlon_tx *tx, uint32_t field, struct merlon_val *out)
 		return rec_i64(out, tx->call.tokens_out, tx->call.tokens_out >= 0);
 	case MERLON_REC_GENERATION:
 		return rec_i64(out, (int64_t)tx->gw->gen->id, true);
+	case MERLON_REC_COST:
+		return rec_cost(tx, out);
 	default:
-		return MERLON_E_NOENT; /* cost waits for prices in the catalogue */
+		return MERLON_E_NOENT;
 	}
 }
 

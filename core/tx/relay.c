@@ -60,7 +60,6 @@ static void ex_end(void *owner)
 	relay_forget_body(tx);
 	tx->response_ended = true;
 	tx->upstream_ended = loop_now(tx->w->base.loop);
-	api_response_end(&tx->call);
 	tx_go(tx);
 }
 

@@ -48,6 +48,7 @@ enum step_result step_resolve(merlon_tx *tx)
 		return resolve_refuse(tx, 404, NULL, "no route for this path");
 	tx->route = r;
 	tx->stack = r->stack;
+	tx->upstream = r->upstream;
 	const char *allow = NULL;
 	const char *why = "unknown path";
 	int status = api_resolve(r->conf, &tx->head, &tx->url, &tx->arena, &tx->call, &allow, &why);

@@ -12,6 +12,8 @@ enum step_result step_settle(merlon_tx *tx)
 		tx->upstream_ended = tx->ended;
 	digest_end(tx, MERLON_RESPONSE, tx->sent_all && tx->end != MERLON_END_ABORTED);
 	digest_end(tx, MERLON_REQUEST, false);
+	/* Of an answer that broke off as much as was seen counts. */
+	api_response_end(&tx->call);
 	if (!tx->end)
 		tx->end = MERLON_END_ERROR;
 	const struct merlon_summary s = {

@@ -67,7 +67,7 @@ static enum step_result upstream_begin(merlon_tx *tx)
 		                 "the forwarded head is too large", MERLON_END_ERROR);
 	tx->upstream_entered = true;
 	tx->upstream_began = loop_now(tx->w->base.loop);
-	struct upstream *u = &tx->gw->upstreams[tx->route->upstream];
+	struct upstream *u = &tx->gw->upstreams[tx->upstream];
 	tx->ex = exchange_start(u, &tx->arena, head, tx->head.method == HTTP_HEAD, &relay_ops, tx);
 	if (tx->head.framing == HTTP_NO_BODY) {
 		tx->body_sent = true;
