@@ -50,7 +50,7 @@ int anthropic_resolve(struct api_call *c, const struct api_request *r)
 		return generate(c, r, false);
 	if (str_eq(path, STR("models")))
 		return look_up(c, r, STR_NONE);
-	if (str_starts(path, models) && path.n > models.n)
+	if (str_starts(path, models) && path.n > models.n && str_find(skip(path, models), '/') < 0)
 		return look_up(c, r, skip(path, models));
 	return api_unknown(c, r);
 }

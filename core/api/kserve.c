@@ -2,169 +2,169 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * The inference protocols of KServe: version 1 (of TensorFlow Serving) and version 2 (the Open
- * Inference Protocol, with Triton's generate and repository endpoints). The model and its version
- * stand in the path, so bodies are not read.
+ * Inference Protocol, with Triton's generate and repository endpoints), as one table of paths. The
+ * model and its version stand in the path, so bodies are not read.
  */
 #include "api/apipriv.h"
 
-/* What is left of a path, segment by segment. */
-struct walk {
-	struct str rest; /* p NULL: nothing is left */
+#define SEGMENTS_MAX 8
+
+struct endpoint {
+	/* Segments; MODEL and VERSION stand for one, ANY too, "word|word" for one of these. */
+	const char *path;
+	unsigned method;
+	const char *action;
 };
 
-static bool next(struct walk *w, struct str *segment)
+static const struct endpoint endpoints[] = {
+    {"v1/models", API_GET, "read"},
+    {"v1/models/MODEL", API_GET, "read"},
+    {"v1/models/MODEL/metadata", API_GET, "read"},
+    {"v1/models/MODEL/versions|labels/VERSION", API_GET, "read"},
+    {"v1/models/MODEL/versions|labels/VERSION/metadata", API_GET, "read"},
+    {"v1/models/MODEL/:predict|:explain|:classify|:regress", API_POST, "predict"},
+    {"v1/models/MODEL/versions|labels/VERSION/:predict|:explain|:classify|:regress", API_POST,
+     "predict"},
+    {"v2", API_GET, "read"},
+    {"v2/health/live|ready", API_GET, "read"},
+    {"v2/models", API_GET, "read"},
+    {"v2/models/stats", API_GET, "read"}, /* of all models; so to Triton */
+    {"v2/models/MODEL", API_GET, "read"},
+    {"v2/models/MODEL/ready|config|stats", API_GET, "read"},
+    {"v2/models/MODEL/infer|generate|generate_stream", API_POST, "predict"},
+    {"v2/models/MODEL/versions/VERSION", API_GET, "read"},
+    {"v2/models/MODEL/versions/VERSION/ready|config|stats", API_GET, "read"},
+    {"v2/models/MODEL/versions/VERSION/infer|generate|generate_stream", API_POST, "predict"},
+    {"v2/repository/index", API_POST, "manage"},
+    {"v2/repository/models/MODEL/load|unload", API_POST, "manage"},
+    {"v2/repository/ANY/index", API_POST, "manage"},
+    {"v2/repository/ANY/models/MODEL/load|unload", API_POST, "manage"},
+};
+
+struct path {
+	struct str segments[SEGMENTS_MAX];
+	unsigned n;
+};
+struct found {
+	const struct endpoint *endpoint;
+	struct str model;
+	struct str version; /* p NULL: none */
+};
+
+static bool add(struct path *p, struct str segment)
 {
-	if (!w->rest.p)
+	if (segment.n == 0 || p->n == SEGMENTS_MAX)
 		return false;
-	*segment = str_split(&w->rest, '/');
-	return segment->n > 0;
+	p->segments[p->n++] = segment;
+	return true;
 }
 
-/* From the version on: "v2/models/m". */
-static struct str api_path(const struct conf_route *route, struct str path)
+/* Of version 1 the verb behind the last colon counts as a segment, with its colon. A colon
+ * elsewhere is none that TensorFlow Serving would take for part of a name. */
+static bool split_path(struct str rest, struct path *out)
 {
-	bool whole = str_starts(path, STR("/v1/")) || str_starts(path, STR("/v2/")) ||
-	             str_eq(path, STR("/v2"));
-	size_t n = whole || !route->prefix ? 1 : route->path.n;
+	struct str s;
+	ptrdiff_t colon;
 
-	return path.n >= n ? (struct str){path.p + n, path.n - n} : STR_NONE;
+	out->n = 0;
+	while (rest.p) {
+		s = str_split(&rest, '/');
+		colon = str_find(s, ':');
+		if (out->n > 0 && str_eq(out->segments[0], STR("v1")) && colon >= 0) {
+			if (rest.p || !add(out, (struct str){s.p, (size_t)colon}))
+				return false;
+			s = (struct str){s.p + colon, s.n - (size_t)colon};
+		}
+		if (!add(out, s))
+			return false;
+	}
+	return true;
 }
 
-static int act(struct api_call *c, const struct api_request *r, struct str action, unsigned method)
+static bool one_of(struct str s, struct str words)
 {
-	if (api_method(r->head) != method)
-		return api_refuse_method(r, method);
-	c->action = action;
-	c->resource_type = STR("model");
-	return 0;
-}
-
-static int act_on(struct api_call *c, const struct api_request *r, struct str action,
-                  unsigned method, struct str model)
-{
-	int status = act(c, r, action, method);
-
-	return status ? status : api_model_of_path(c, r, model);
-}
-
-static bool one_of(struct str s, const char *const *words)
-{
-	for (; *words; words++)
-		if (str_eq(s, str_of(*words)))
+	while (words.p)
+		if (str_eq(s, str_split(&words, '|')))
 			return true;
 	return false;
 }
 
-/* ---- version 1: models/NAME[/versions/N|/labels/L][:VERB] ---- */
-/* Cuts ":VERB" off; false: there is none that is known. */
-static bool cut_verb(struct str *s)
+static bool fits(const struct endpoint *e, const struct path *p, struct found *out)
 {
-	static const char *const verbs[] = {"predict", "explain", "classify", "regress", NULL};
+	struct str rest = str_of(e->path);
+	unsigned i = 0;
 
-	for (size_t i = s->n; i-- > 0;) {
-		if (s->p[i] != ':')
-			continue;
-		if (!one_of((struct str){s->p + i + 1, s->n - i - 1}, verbs))
+	*out = (struct found){.endpoint = e};
+	while (rest.p) {
+		struct str want = str_split(&rest, '/');
+		struct str is;
+
+		if (i == p->n)
 			return false;
-		s->n = i;
-		return true;
+		is = p->segments[i++];
+		if (str_eq(want, STR("MODEL")))
+			out->model = is;
+		else if (str_eq(want, STR("VERSION")))
+			out->version = is;
+		else if (!str_eq(want, STR("ANY")) && !one_of(is, want))
+			return false;
+		/* A verb is no name. */
+		if (is.p[0] == ':' && want.p[0] != ':')
+			return false;
 	}
+	return i == p->n;
+}
+
+static bool find(struct str path, struct found *out)
+{
+	struct path p;
+
+	if (!split_path(path, &p))
+		return false;
+	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
+		if (fits(&endpoints[i], &p, out))
+			return true;
 	return false;
 }
 
-static int version1(struct api_call *c, const struct api_request *r, struct walk w)
+/* The path as it stands, or behind the route's prefix. */
+static bool find_any(const struct conf_route *route, struct str path, struct found *out)
 {
-	struct str model, what, segment;
-	bool verb;
+	if (find((struct str){path.p + 1, path.n - 1}, out))
+		return true;
+	return route->prefix && path.n > route->path.n &&
+	       find((struct str){path.p + route->path.n, path.n - route->path.n}, out);
+}
 
-	if (!w.rest.p)
-		return act(c, r, STR("read"), API_GET);
-	verb = cut_verb(&w.rest);
-	if (!next(&w, &model))
-		return api_unknown(c, r);
-	if (next(&w, &what)) {
-		bool versioned = str_eq(what, STR("versions")) || str_eq(what, STR("labels"));
+static int name(struct api_call *c, const struct api_request *r, const struct found *f)
+{
+	int status = 0;
 
-		if (versioned && !next(&w, &c->version))
-			return api_unknown(c, r);
-		if (versioned && next(&w, &what))
-			versioned = false;
-		/* Behind both forms there may be metadata, and nothing else. */
-		if (!versioned && (verb || !str_eq(what, STR("metadata"))))
-			return api_unknown(c, r);
+	if (f->version.p) {
+		status = api_model_of_path(c, r, f->version);
+		c->version = c->model;
+		c->model = STR_NONE;
 	}
-	if (next(&w, &segment) || w.rest.p)
-		return api_unknown(c, r);
-	if (verb)
-		return act_on(c, r, STR("predict"), API_POST, model);
-	return act_on(c, r, STR("read"), API_GET, model);
-}
-
-/* ---- version 2 ---- */
-static int model2(struct api_call *c, const struct api_request *r, struct walk w)
-{
-	static const char *const reads[] = {"ready", "config", "stats", NULL};
-	static const char *const predicts[] = {"infer", "generate", "generate_stream", NULL};
-	struct str model, what = STR("");
-
-	if (!next(&w, &model))
-		return api_unknown(c, r);
-	if (next(&w, &what) && str_eq(what, STR("versions"))) {
-		if (!next(&w, &c->version))
-			return api_unknown(c, r);
-		what = STR("");
-		(void)next(&w, &what);
-	}
-	if (w.rest.p)
-		return api_unknown(c, r);
-	if (one_of(what, predicts))
-		return act_on(c, r, STR("predict"), API_POST, model);
-	if (what.n == 0 || one_of(what, reads))
-		return act_on(c, r, STR("read"), API_GET, model);
-	return api_unknown(c, r);
-}
-
-static int repository(struct api_call *c, const struct api_request *r, struct walk w)
-{
-	static const char *const verbs[] = {"load", "unload", NULL};
-	struct str what, model;
-
-	if (next(&w, &what) && str_eq(what, STR("index")) && !w.rest.p)
-		return act(c, r, STR("manage"), API_POST);
-	if (!str_eq(what, STR("models")) || !next(&w, &model) || !next(&w, &what) || w.rest.p ||
-	    !one_of(what, verbs))
-		return api_unknown(c, r);
-	return act_on(c, r, STR("manage"), API_POST, model);
-}
-
-static int version2(struct api_call *c, const struct api_request *r, struct walk w)
-{
-	struct str what, which;
-
-	if (!next(&w, &what))
-		return w.rest.p ? api_unknown(c, r) : act(c, r, STR("read"), API_GET);
-	if (str_eq(what, STR("models")))
-		return w.rest.p ? model2(c, r, w) : act(c, r, STR("read"), API_GET);
-	if (str_eq(what, STR("repository")))
-		return repository(c, r, w);
-	if (str_eq(what, STR("health")) && next(&w, &which) && !w.rest.p &&
-	    (str_eq(which, STR("live")) || str_eq(which, STR("ready"))))
-		return act(c, r, STR("read"), API_GET);
-	return api_unknown(c, r);
+	if (!status && f->model.p)
+		status = api_model_of_path(c, r, f->model);
+	/* From an escape: to who decodes before it divides, a verb. */
+	if (!status && str_starts(str_of(f->endpoint->path), STR("v1")) &&
+	    (str_find(c->model, ':') >= 0 || str_find(c->version, ':') >= 0))
+		status = api_refuse(400, r->why, "invalid model name");
+	return status;
 }
 
 int kserve_resolve(struct api_call *c, const struct api_request *r)
 {
-	struct walk w = {api_path(c->route, r->url->path)};
-	struct str version, models;
+	struct found f;
 
 	if (url_has_encoded_slash(r->url->path))
 		return api_refuse(400, r->why, "an encoded slash in the path");
-	if (!next(&w, &version))
+	if (!find_any(c->route, r->url->path, &f))
 		return api_unknown(c, r);
-	if (str_eq(version, STR("v2")))
-		return version2(c, r, w);
-	if (str_eq(version, STR("v1")) && next(&w, &models) && str_eq(models, STR("models")))
-		return version1(c, r, w);
-	return api_unknown(c, r);
+	if (api_method(r->head) != f.endpoint->method)
+		return api_refuse_method(r, f.endpoint->method);
+	c->action = str_of(f.endpoint->action);
+	c->resource_type = STR("model");
+	return name(c, r, &f);
 }

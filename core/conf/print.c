@@ -380,6 +380,7 @@ static void put_route(struct printer *p, const struct conf_route *r)
 	put_set(p, "host", r->host);
 	put_key(p, "path", r->path);
 	put_key(p, "api", r->api);
+	put_set(p, "allow_unknown", r->allow_unknown);
 	put_key(p, "stack", r->stack);
 	put_key(p, "upstream", r->upstream);
 	if (r->nrules > 0) {

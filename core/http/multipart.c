@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * multipart/form-data. Delimiters are found by an automaton over the bytes of "--boundary" (Knuth,
+ * multipart/form-data. "--boundary" is looked for everywhere, in heads too, by an automaton (Knuth,
  * Morris, Pratt), so that a body of any content costs one look at each byte; outside of a match the
- * next dash is looked for by memchr().
+ * next dash is looked for by memchr(). Where it stands behind no CRLF the form is refused: there
+ * are parsers that take it for a delimiter, and no client that chose its boundary well sends it.
  */
 #include "http/form.h"
 
@@ -30,17 +31,20 @@ struct multipart {
 	char pattern[PATTERN_MAX];
 	uint8_t fail[PATTERN_MAX];
 	uint8_t npattern;
-	uint8_t at;     /* bytes of the pattern that match */
-	char before[2]; /* the two bytes before the match, or the last two */
+	uint8_t at;   /* bytes of the pattern that match */
+	char last[2]; /* bytes */
 	enum state state;
+	bool line;   /* a CRLF stands before the match */
 	bool first;  /* no delimiter yet */
 	bool wanted; /* the part under way is the field */
 	bool seen;   /* the field has come */
 	unsigned parts;
 	uint64_t fed;
-	uint64_t length; /* of the part's content */
-	uint64_t hold;   /* offset behind the last delimiter, while it may be the closing one */
-	char *head;      /* of the part under way */
+	uint64_t length; /* of the part's content so far */
+	bool sized;
+	uint64_t size; /* what the part says of its length */
+	uint64_t hold; /* offset behind the last delimiter, while it may be the closing one */
+	char *head;    /* of the part under way */
 	size_t nhead;
 	char *value; /* raw: with what may turn out to be the delimiter */
 	size_t nvalue;
@@ -64,6 +68,12 @@ static bool boundary_valid(struct str s)
 	return true;
 }
 
+/* Some parsers look for "boundary=" anywhere, and decode fields by a charset. */
+static bool param_known(const struct part_param *p)
+{
+	return !p->escaped && str_ieq(p->name, STR("charset")) && str_ieq(p->value, STR("utf-8"));
+}
+
 bool multipart_boundary(struct str content_type, struct str *out)
 {
 	struct str value = content_type;
@@ -72,14 +82,24 @@ bool multipart_boundary(struct str content_type, struct str *out)
 
 	(void)str_split(&value, ';');
 	while (part_param_next(&value, &param)) {
-		if (!str_ieq(param.name, STR("boundary")))
+		if (!str_ieq(param.name, STR("boundary"))) {
+			if (!param_known(&param))
+				return false;
 			continue;
+		}
 		if (found || param.escaped || !boundary_valid(param.value))
 			return false;
 		found = true;
 		*out = param.value;
 	}
 	return found && !value.p;
+}
+
+static void line_began(struct multipart *m)
+{
+	m->last[0] = '\r';
+	m->last[1] = '\n';
+	m->at = 0;
 }
 
 struct multipart *multipart_new(struct arena *a, struct str boundary, struct form_want *want)
@@ -101,9 +121,8 @@ struct multipart *multipart_new(struct arena *a, struct str boundary, struct for
 		m->fail[i] = k;
 	}
 	m->first = true;
-	m->before[0] = '\r';
-	m->before[1] = '\n';
 	m->state = ST_CONTENT;
+	line_began(m);
 	return m;
 }
 
@@ -143,62 +162,60 @@ static void value_end(struct multipart *m)
 }
 
 /* ---- content ---- */
-static void delimiter(struct multipart *m)
-{
-	if (m->before[0] != '\r' || m->before[1] != '\n') {
-		/* Elsewhere a line end of another kind would make a delimiter of it. */
-		if (m->before[1] == '\n' || m->before[1] == '\r')
-			fail(m, "a delimiter of the form stands behind no CRLF");
-		m->at = m->fail[m->npattern - 1];
-		m->before[0] = m->before[1] = '-';
-		return;
-	}
-	/* Whether the head's empty line is the delimiter's line end, too, is read differently. */
-	if (!m->first && m->length == m->npattern)
-		fail(m, "a part of the form ends with its head");
-	else if (!m->first)
-		value_end(m);
-	m->first = false;
-	m->at = 0;
-	m->state = ST_DELIMITER;
-}
-
-static void content_byte(struct multipart *m, char c)
+/* Whether c is the last byte of "--boundary". */
+static bool match(struct multipart *m, char c)
 {
 	while (m->at > 0 && m->pattern[m->at] != c) {
 		m->at = m->fail[m->at - 1];
-		/* What a shorter match stands behind is of the pattern: no line end. */
-		m->before[0] = m->before[1] = '-';
+		/* Before a shorter match stands a part of the longer one: no line end. */
+		m->line = false;
 	}
 	if (m->pattern[m->at] == c) {
-		if (++m->at == m->npattern)
-			delimiter(m);
-		return;
+		if (m->at++ == 0)
+			m->line = m->last[0] == '\r' && m->last[1] == '\n';
 	}
-	m->before[0] = m->before[1];
-	m->before[1] = c;
+	m->last[0] = m->last[1];
+	m->last[1] = c;
+	return m->at == m->npattern;
+}
+
+static void delimiter(struct multipart *m)
+{
+	m->at = 0;
+	if (!m->line)
+		fail(m, "the form's boundary stands elsewhere than behind a CRLF");
+	/* Whether the head's empty line is the delimiter's line end, too, is read differently. */
+	else if (!m->first && m->length == m->npattern)
+		fail(m, "a part of the form ends with its head");
+	else if (!m->first && m->sized && m->length - m->npattern - 2 != m->size)
+		fail(m, "a part of the form has another length");
+	else if (!m->first)
+		value_end(m);
+	m->first = false;
+	m->state = ST_DELIMITER;
 }
 
 static size_t content(struct multipart *m, const char *p, size_t n)
 {
 	const char *dash;
-	size_t skip;
+	size_t skip = 0;
 
 	if (m->at == 0 && !m->first) {
 		dash = memchr(p, '-', n);
 		skip = dash ? (size_t)(dash - p) : n;
-		if (skip > 0) {
-			m->before[0] = skip > 1 ? p[skip - 2] : m->before[1];
-			m->before[1] = p[skip - 1];
-			value_add(m, p, skip);
-			m->length += skip;
-			return skip;
-		}
+	}
+	if (skip > 0) {
+		m->last[0] = skip > 1 ? p[skip - 2] : m->last[1];
+		m->last[1] = p[skip - 1];
+		value_add(m, p, skip);
+		m->length += skip;
+		return skip;
 	}
 	value_add(m, p, 1);
 	m->length++;
-	content_byte(m, *p);
-	if (m->first && m->at == 0)
+	if (match(m, *p))
+		delimiter(m);
+	else if (m->first && m->at == 0)
 		fail(m, "the form does not begin with its boundary");
 	return 1;
 }
@@ -208,18 +225,22 @@ static void part_begin(struct multipart *m)
 {
 	struct part_head h;
 	const char *why = part_head_read((struct str){m->head, m->nhead}, &h);
+	enum form_name is;
 
 	m->state = ST_CONTENT;
-	m->before[0] = '\r';
-	m->before[1] = '\n';
 	m->length = 0;
+	m->sized = h.sized;
+	m->size = h.length;
 	if (why) {
 		fail(m, why);
 		return;
 	}
-	if (!str_eq(h.name, m->want->name))
+	is = form_name_is(h.name, m->want->name);
+	if (is == FORM_OTHER)
 		return;
-	if (m->seen)
+	if (is == FORM_DOUBTFUL)
+		fail(m, "a field's name is nearly that of the one that names the model");
+	else if (m->seen)
 		fail(m, "the field that names the model comes twice");
 	else if (h.file || !h.plain)
 		fail(m, "the field that names the model is not plain text");
@@ -232,6 +253,7 @@ static void head_begin(struct multipart *m)
 {
 	m->state = ST_HEAD;
 	m->nhead = 0;
+	line_began(m);
 	if (++m->parts > FORM_PARTS)
 		fail(m, "the form has too many parts");
 	if (!m->head)
@@ -244,10 +266,15 @@ static void head_byte(struct multipart *m, char c)
 		fail(m, "the head of a part of the form is too long");
 		return;
 	}
+	/* At once: who ends lines otherwise may see the form's end behind one. */
+	if ((c == '\n') != (m->last[1] == '\r'))
+		fail(m, "a line of the form does not end with CRLF");
 	m->head[m->nhead++] = c;
+	if (match(m, c))
+		fail(m, "the form's boundary stands elsewhere than behind a CRLF");
 	if (m->nhead == 2 && m->head[0] == '\r' && c == '\n')
 		fail(m, "a part of the form has no name");
-	if (c == '\n' && str_ends((struct str){m->head, m->nhead}, STR("\r\n\r\n")))
+	if (!m->error && c == '\n' && str_ends((struct str){m->head, m->nhead}, STR("\r\n\r\n")))
 		part_begin(m);
 }
 

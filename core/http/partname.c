@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Heads of the parts of forms.
+ * Heads of the parts of forms, and names of fields. Only the parameters that a form needs are
+ * known: each other one (continuations of RFC 2231 above all) is read by some parsers and not by
+ * others.
  */
 #include "http/partname.h"
 
@@ -56,6 +58,7 @@ bool part_param_next(struct str *rest, struct part_param *out)
 		if (n == 0)
 			return false;
 		out->value = (struct str){s.p + 1, n - 2};
+		out->quoted = true;
 	} else {
 		n = token_length(s);
 		if (n == 0)
@@ -69,31 +72,86 @@ bool part_param_next(struct str *rest, struct part_param *out)
 	return true;
 }
 
+/* ---- names ---- */
+static char folded(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (char)(c | 0x20);
+	return c == '[' || c == '.' || c == ' ' ? '_' : c;
+}
+
+enum form_name form_name_is(struct str name, struct str want)
+{
+	size_t k = 0;
+
+	if (str_eq(name, want))
+		return FORM_WANTED;
+	name = str_trim(name);
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		if (c == ']')
+			continue;
+		if (k == want.n)
+			return c == '[' || c == '.' ? FORM_DOUBTFUL : FORM_OTHER;
+		if (folded(c) != folded(want.p[k++]))
+			return FORM_OTHER;
+	}
+	return k == want.n ? FORM_DOUBTFUL : FORM_OTHER;
+}
+
 /* ---- fields ---- */
 struct seen {
-	bool disposition, type, coding;
+	bool disposition, type, coding, length, filename, encoded_filename;
 };
 
-static const char *take_param(const struct part_param *p, struct part_head *out)
+/* False: what must stand once came again. */
+static bool once(bool *seen)
 {
-	if (p->escaped)
-		return "a backslash stands in the head of a part of the form";
-	if (str_ieq(p->name, STR("name*")))
-		return "a name of the form is encoded";
-	if (str_ieq(p->name, STR("filename")) || str_ieq(p->name, STR("filename*")))
-		out->file = true;
-	if (!str_ieq(p->name, STR("name")))
-		return NULL;
+	bool again = *seen;
+
+	*seen = true;
+	return !again;
+}
+
+/* Some parsers look for "name=" with an expression, quotes or not. */
+static bool hides_name(struct str value)
+{
+	for (size_t i = 0; i + 5 <= value.n; i++)
+		if (str_ieq((struct str){value.p + i, 5}, STR("name=")))
+			return true;
+	return false;
+}
+
+static const char *take_name(const struct part_param *p, struct part_head *out)
+{
 	if (out->name.p)
 		return "a part of the form has two names";
 	if (p->value.n == 0 || p->value.n > FORM_NAME_MAX || !str_utf8_valid(p->value) ||
 	    str_find(p->value, '%') >= 0)
 		return "a name of the form is not plain text";
+	/* Single quotes are quotes to some. */
+	if (!p->quoted && str_find(p->value, '\'') >= 0)
+		return "a name of the form is not plain text";
 	out->name = p->value;
 	return NULL;
 }
 
-static const char *disposition(struct str value, struct part_head *out)
+static const char *take_param(const struct part_param *p, struct seen *seen, struct part_head *out)
+{
+	if (p->escaped || hides_name(p->value))
+		return "the head of a part of the form can be read in two ways";
+	if (str_ieq(p->name, STR("name")))
+		return take_name(p, out);
+	if (str_ieq(p->name, STR("filename"))
+	        ? !once(&seen->filename)
+	        : !str_ieq(p->name, STR("filename*")) || !once(&seen->encoded_filename))
+		return "the head of a part of the form can be read in two ways";
+	out->file = true;
+	return NULL;
+}
+
+static const char *disposition(struct str value, struct seen *seen, struct part_head *out)
 {
 	struct str first = str_trim(str_split(&value, ';'));
 	const char *why = NULL;
@@ -102,7 +160,7 @@ static const char *disposition(struct str value, struct part_head *out)
 	if (!str_ieq(first, STR("form-data")))
 		return "a part of the form is no form-data";
 	while (!why && part_param_next(&value, &p))
-		why = take_param(&p, out);
+		why = take_param(&p, seen, out);
 	if (!why && value.p)
 		why = "the head of a part of the form is malformed";
 	return why;
@@ -129,13 +187,13 @@ static bool plain_coding(struct str value)
 	       str_ieq(value, STR("binary"));
 }
 
-/* False: a field that must stand once came again. */
-static bool once(bool *seen)
+/* Parts within a part have fields of their own, for those who look. */
+static bool nests(struct str type)
 {
-	bool again = *seen;
+	struct str media = http_media_type(type);
 
-	*seen = true;
-	return !again;
+	return (media.n >= 10 && str_ieq((struct str){media.p, 10}, STR("multipart/"))) ||
+	       (media.n >= 8 && str_ieq((struct str){media.p, 8}, STR("message/")));
 }
 
 static const char *take_field(struct str name, struct str value, struct seen *seen,
@@ -144,11 +202,21 @@ static const char *take_field(struct str name, struct str value, struct seen *se
 	static const char twice[] = "a field of a part of the form comes twice";
 
 	if (str_ieq(name, STR("content-disposition")))
-		return once(&seen->disposition) ? disposition(value, out) : twice;
+		return once(&seen->disposition) ? disposition(value, seen, out) : twice;
 	if (str_ieq(name, STR("content-type"))) {
 		out->plain &= plain_type(value);
+		if (nests(value))
+			return "a part of the form has parts of its own";
 		return once(&seen->type) ? NULL : twice;
 	}
+	if (str_ieq(name, STR("content-length"))) {
+		out->sized = true;
+		if (!str_u64(value, &out->length))
+			return "a part of the form has another length";
+		return once(&seen->length) ? NULL : twice;
+	}
+	if (str_ieq(name, STR("content-encoding")))
+		return "a part of the form is encoded";
 	if (!str_ieq(name, STR("content-transfer-encoding")))
 		return NULL;
 	if (!plain_coding(value))
@@ -173,7 +241,7 @@ static const char *take_line(struct str line, struct seen *seen, struct part_hea
 
 const char *part_head_read(struct str head, struct part_head *out)
 {
-	struct seen seen = {false, false, false};
+	struct seen seen = {false};
 	const char *why = NULL;
 
 	*out = (struct part_head){.plain = true};
@@ -188,7 +256,7 @@ const char *part_head_read(struct str head, struct part_head *out)
 	}
 	if (!why && !out->name.p)
 		why = "a part of the form has no name";
-	if (!why && str_eq(out->name, STR("_charset_")))
+	if (!why && str_ieq(out->name, STR("_charset_")))
 		why = "the form names a charset";
 	return why;
 }

@@ -7,6 +7,7 @@
 #include "http/form.h"
 
 #include "http/chars.h"
+#include "http/partname.h"
 
 struct urlform {
 	struct arena *arena;
@@ -41,17 +42,17 @@ static void fail(struct urlform *f, const char *why)
 		f->error = why;
 }
 
-/* "model[]" and "model[0]" are the field in some frameworks. */
 static void name_end(struct urlform *f)
 {
 	struct str name = {f->name, f->nname};
-	ptrdiff_t bracket = str_find(name, '[');
-	struct str stem = {f->name, bracket >= 0 ? (size_t)bracket : f->nname};
+	enum form_name is = form_name_is(name, f->want->name);
 
-	if (!str_eq(stem, f->want->name))
+	if (str_ieq(name, STR("_charset_")))
+		fail(f, "the form names a charset");
+	if (is == FORM_OTHER)
 		return;
-	if (bracket >= 0)
-		fail(f, "the field that names the model is a list");
+	if (is == FORM_DOUBTFUL)
+		fail(f, "a field's name is nearly that of the one that names the model");
 	if (f->seen)
 		fail(f, "the field that names the model comes twice");
 	f->seen = f->wanted = true;
@@ -72,6 +73,9 @@ static void pair_end(struct urlform *f)
 static void put(struct urlform *f, char c)
 {
 	if (!f->in_value) {
+		/* A name ends there for some. */
+		if (c == 0)
+			fail(f, "a NUL stands in a name of the form");
 		/* A longer name is none that is wanted; its end does not matter. */
 		if (f->nname < FORM_NAME_MAX)
 			f->name[f->nname++] = c;
