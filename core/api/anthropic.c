@@ -5,18 +5,6 @@
  */
 #include "api/apipriv.h"
 
-static struct str skip(struct str s, struct str prefix)
-{
-	return str_starts(s, prefix) ? (struct str){s.p + prefix.n, s.n - prefix.n} : s;
-}
-
-static struct str api_path(const struct conf_route *route, struct str path)
-{
-	if (!str_starts(path, STR("/v1/")) && route->prefix)
-		path = skip(path, (struct str){route->path.p, route->path.n - 1});
-	return skip(path, STR("/v1/"));
-}
-
 static int generate(struct api_call *c, const struct api_request *r, bool usage)
 {
 	if (api_method(r->head) != API_POST)
@@ -39,7 +27,7 @@ static int look_up(struct api_call *c, const struct api_request *r, struct str i
 
 int anthropic_resolve(struct api_call *c, const struct api_request *r)
 {
-	static const struct str models = {"models/", 7};
+	const struct str models = STR("models/");
 	struct str path = api_path(c->route, r->url->path);
 
 	if (url_has_encoded_slash(r->url->path))
@@ -50,7 +38,11 @@ int anthropic_resolve(struct api_call *c, const struct api_request *r)
 		return generate(c, r, false);
 	if (str_eq(path, STR("models")))
 		return look_up(c, r, STR_NONE);
-	if (str_starts(path, models) && path.n > models.n && str_find(skip(path, models), '/') < 0)
-		return look_up(c, r, skip(path, models));
+	if (str_starts(path, models)) {
+		struct str id = {path.p + models.n, path.n - models.n};
+
+		if (id.n > 0 && str_find(id, '/') < 0)
+			return look_up(c, r, id);
+	}
 	return api_unknown(c, r);
 }

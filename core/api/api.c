@@ -80,6 +80,20 @@ int api_model_of_path(struct api_call *c, const struct api_request *r, struct st
 }
 
 /* ---- tables of endpoints ---- */
+static struct str skip_prefix(struct str s, struct str prefix)
+{
+	return str_starts(s, prefix) ? (struct str){s.p + prefix.n, s.n - prefix.n} : s;
+}
+
+struct str api_path(const struct conf_route *route, struct str path)
+{
+	if (str_starts(path, STR("/v1/")))
+		return skip_prefix(path, STR("/v1/"));
+	if (!route->prefix)
+		return skip_prefix(path, STR("/"));
+	return skip_prefix(skip_prefix(path, route->path), STR("v1/"));
+}
+
 unsigned api_method(const struct http_head *h)
 {
 	if (h->method == HTTP_GET || h->method == HTTP_HEAD)

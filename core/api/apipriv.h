@@ -36,6 +36,8 @@ int api_unknown(struct api_call *c, const struct api_request *r) MUST_CHECK;
 
 /* ---- tables of endpoints ---- */
 enum { API_GET = 1, API_POST = 2, API_DELETE = 4 }; /* HEAD counts as GET */
+/* The path behind "v1/": a route may put the api under a prefix of its own. */
+struct str api_path(const struct conf_route *route, struct str path);
 unsigned api_method(const struct http_head *h);
 /* 405 with the methods that there are. */
 int api_refuse_method(const struct api_request *r, unsigned methods);

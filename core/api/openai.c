@@ -44,6 +44,8 @@ static const struct endpoint endpoints[] = {
     PREDICT("images/variations", BODY_MODEL_OPT, API_BODY_MULTIPART),
     {PATH("models"), API_GET, PATH(""), NO_MODEL, PATH("model"), 0},
     {PATH("models/"), API_GET | API_DELETE, PATH(""), PATH_MODEL, PATH("model"), 0},
+    PREDICT("responses/compact", BODY_MODEL, API_BODY_JSON),
+    PREDICT("responses/input_tokens", BODY_MODEL, API_BODY_JSON),
     {PATH("responses/"), API_GET | API_DELETE, PATH(""), NO_MODEL, PATH("model"), 0},
     {PATH("fine_tuning/jobs"), API_GET | API_POST, PATH("train"), BODY_MODEL, PATH("training_job"),
      API_BODY_JSON},
@@ -54,21 +56,6 @@ static const struct endpoint endpoints[] = {
     {PATH("files"), API_GET | API_POST, PATH("write"), NO_MODEL, PATH("file"), 0},
     {PATH("files/"), API_GET | API_DELETE, PATH(""), NO_MODEL, PATH("file"), 0},
 };
-
-static struct str skip_prefix(struct str s, struct str prefix)
-{
-	return str_starts(s, prefix) ? (struct str){s.p + prefix.n, s.n - prefix.n} : s;
-}
-
-/* The path behind the version: a route may put the api under a prefix of its own. */
-static struct str api_path(const struct conf_route *route, struct str path)
-{
-	if (str_starts(path, STR("/v1/")))
-		return skip_prefix(path, STR("/v1/"));
-	if (!route->prefix)
-		return skip_prefix(path, STR("/"));
-	return skip_prefix(skip_prefix(path, route->path), STR("v1/"));
-}
 
 static const struct endpoint *endpoint_of(struct str path)
 {
