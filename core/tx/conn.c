@@ -129,8 +129,12 @@ void conn_next(struct conn *c, bool keep, uint64_t rest)
 	}
 	c->dropping = rest;
 	conn_deadline(c, limits(c)->idle_timeout);
-	if (!conn_drop(c))
+	if (!conn_drop(c)) {
+		/* The end was seen while the request was served, and is not told again. */
+		if (c->eof)
+			conn_leave(c);
 		return;
+	}
 	if (stream_in(c->s).n > 0)
 		loop_defer(c->w->base.loop, &c->next);
 	else if (c->half_close ? c->eof : c->gone)
