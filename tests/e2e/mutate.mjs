@@ -121,7 +121,7 @@ export function readResponse(bytes, { method = 'GET', at = 0 } = {}) {
 	if (headEnd < 0)
 		return { fault: text.length > at ? 'no end of the head' : 'nothing', cut: true };
 	const [first, ...rest] = text.slice(at, headEnd).split('\r\n');
-	const status = /^HTTP\/1\.([01]) ([1-5]\d\d) [\t \x21-\x7e\x80-\xff]*$/.exec(first);
+	const status = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t \x21-\x7e\x80-\xff]*)?$/.exec(first);
 	if (!status)
 		return { fault: `status line ${JSON.stringify(first)}` };
 	const r = { minor: Number(status[1]), status: Number(status[2]), fields: [], body: '', cut: false };
