@@ -179,13 +179,15 @@ struct conf_stack {
 	} group[G_COUNT];
 };
 struct conf_limits {
-	uint64_t head;           /* bytes; 32K */
-	uint64_t body;           /* 16M */
-	uint64_t memory;         /* 256M */
-	unsigned connections;    /* 10000, over all workers */
-	uint64_t header_timeout; /* ns; 10s */
+	uint64_t head;                    /* bytes; 32K */
+	uint64_t body;                    /* 16M */
+	uint64_t memory;                  /* 256M */
+	unsigned connections;             /* 10000, over all workers */
+	unsigned connections_per_address; /* 0: as many as there may be in all */
+	uint64_t header_timeout;          /* ns; 10s */
 	uint64_t idle_timeout;  /* 60s: between requests; also: no progress of a request's body or a
 	                           stalled reader */
+	uint64_t min_rate;      /* bytes a second of a body, over an idle_timeout; 128 */
 	uint64_t drain_timeout; /* 30s */
 };
 struct conf {

@@ -204,8 +204,10 @@ static void put_top(struct printer *p, const struct conf *c)
 	put_size(p, "body", l->body);
 	put_size(p, "memory", l->memory);
 	put(p, " connections = %u;", l->connections);
+	put(p, " connections_per_address = %u;", l->connections_per_address);
 	put_time(p, "header_timeout", l->header_timeout);
 	put_time(p, "idle_timeout", l->idle_timeout);
+	put_size(p, "min_rate", l->min_rate);
 	put_time(p, "drain_timeout", l->drain_timeout);
 	put(p, " };\n");
 	if (c->ntrusted_proxies > 0) {

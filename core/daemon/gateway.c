@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 1024
@@ -111,14 +112,28 @@ static void accept_again(void *arg)
 		listeners_pause(w, false);
 }
 
+/* Whether connections of this address are counted, since their number is bounded. */
+static unsigned bound_of(const struct worker *w, const struct sockaddr *peer)
+{
+	const struct generation *g = w->current->gen;
+	unsigned max = g->conf->limits.connections_per_address;
+	return max && !gen_trusts(g, peer) ? max : 0;
+}
+
 static void on_accept(void *arg, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct gateway_accept *at = arg;
+	struct gateway *g = at->w->owner;
 	bool half_close = atomic_load(&at->l->half_close);
-	if (at->as.tls)
-		conn_accept_tls(at->w, fd, peer, len, half_close, &at->as);
-	else
-		conn_accept(at->w, fd, peer, len, half_close);
+	unsigned max = bound_of(at->w, peer);
+	if (max && !peers_take(&g->peers, peer, max)) {
+		stat_add(g->stat_over, 1);
+		close(fd);
+		return;
+	}
+	struct conn *c = at->as.tls ? conn_accept_tls(at->w, fd, peer, len, half_close, &at->as)
+	                            : conn_accept(at->w, fd, peer, len, half_close);
+	c->counted = max > 0;
 	if (is_full(at->w->owner)) {
 		listeners_pause(at->w, true);
 		loop_timer_in(at->w->base.loop, &at->w->accept_timer, FULL_NS);
@@ -183,6 +198,25 @@ static int bind_one(struct gateway *g, const struct conf_listener *cl, struct co
 	return 0;
 }
 
+/* A quarter of the descriptors is left for connections to model servers: clients that took all of
+ * them could not be served. */
+static unsigned connections_possible(const struct conf *c)
+{
+	unsigned wanted = c->limits.connections;
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY)
+		return wanted;
+	uint64_t own = 64 + 16 * (uint64_t)c->workers;
+	uint64_t rest = files.rlim_cur > 2 * own ? files.rlim_cur - own : files.rlim_cur / 2;
+	uint64_t most = rest - rest / 4;
+	if (most >= wanted)
+		return wanted;
+	log_msg(LOG_L_WARN,
+	        "limits.connections = %u, but of %llu descriptors no more than %llu can be spared",
+	        wanted, (unsigned long long)files.rlim_cur, (unsigned long long)most);
+	return (unsigned)most;
+}
+
 void gateway_apply(struct gateway *g, const struct conf *c)
 {
 	static const char *const levels[] = {"error", "warn", "notice", "info", "debug"};
@@ -190,7 +224,7 @@ void gateway_apply(struct gateway *g, const struct conf *c)
 		if (str_eq(c->log_level, str_of(levels[i])))
 			log_set_level((enum log_level)(LOG_L_ERROR + i));
 	atomic_store(&g->memory.limit, c->limits.memory);
-	atomic_store(&g->connections_max, c->limits.connections);
+	atomic_store(&g->connections_max, connections_possible(c));
 	for (unsigned i = 0; i < c->nlisteners; i++) {
 		struct gateway_listener *l = listener_find(g, c->listeners[i].address);
 		if (l)
@@ -313,11 +347,13 @@ static void on_drained(struct worker *w)
 static void workers_start(struct gateway *g, unsigned n)
 {
 	g->nworkers = n;
+	peers_init(&g->peers);
 	g->workers = xcalloc(n, sizeof(*g->workers));
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *w = &g->workers[i];
 		worker_init(w, i, g->offload, &g->memory, &g->connections);
 		w->owner = g;
+		w->peers = &g->peers;
 		w->conn_closed = on_conn_closed;
 		loop_timer_init(&w->accept_timer, accept_again, w);
 	}
@@ -394,6 +430,7 @@ static void workers_stop(struct gateway *g)
 	stop_listening(g);
 	for (unsigned i = 0; i < g->nworkers; i++)
 		worker_deinit(&g->workers[i]);
+	peers_deinit(&g->peers);
 	free(g->workers);
 }
 
@@ -494,6 +531,10 @@ static void gateway_stats(struct gateway *g)
 	struct str refused = STR("failure");
 	g->stat_reload_ok = stats_get(f, &ok);
 	g->stat_reload_refused = stats_get(f, &refused);
+	g->stat_over =
+	    stats_get(stats_family(STAT_COUNTER, "merlon_connections_over_address_limit_total",
+	                           "Connections closed for limits.connections_per_address.", ""),
+	              NULL);
 }
 
 /* What must be known before threads start. NULL: all that is wrong is on stderr. */

@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "net/listener.h"
+#include "tx/peers.h"
 #include "tx/worker.h"
 
 /* Exit codes (design §5). */
@@ -55,6 +56,7 @@ struct gateway {
 	struct memory_budget memory;
 	atomic_uint connections;
 	atomic_uint connections_max;
+	struct peers peers;             /* connections by client address */
 	struct list listeners;          /* changed by the control thread, walked by workers too: */
 	pthread_mutex_t listeners_lock; /* never on a request's way */
 	struct generation *current;
@@ -80,6 +82,7 @@ struct gateway {
 	struct stat *stat_generation;
 	struct stat *stat_reload_ok;
 	struct stat *stat_reload_refused;
+	struct stat *stat_over; /* connections closed for connections_per_address */
 	int exit_code;
 };
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/tls.h"
+#include "tx/peers.h"
 #include "tx/tx.h"
 
 #include <stdlib.h>
@@ -61,6 +62,7 @@ struct conn *conn_accept_tls(struct worker *w, int fd, const struct sockaddr *pe
 void conn_deadline(struct conn *c, uint64_t ns)
 {
 	c->progress = stream_written(c->s) + stream_read_total(c->s);
+	c->waited = c->tx && tx_waits_for_client(c->tx);
 	loop_timer_in(c->w->base.loop, &c->timer, ns);
 }
 
@@ -79,6 +81,8 @@ struct conn *conn_close(struct conn *c)
 	list_del(&c->node);
 	w->nconns--;
 	atomic_fetch_sub(w->connections, 1);
+	if (c->counted)
+		peers_give(w->peers, (struct sockaddr *)&c->addr.ss);
 	/* Callers up the stack still look at c->s to see that it is closed. */
 	loop_task_init(&c->next, free, c);
 	loop_defer(w->base.loop, &c->next);
@@ -220,6 +224,18 @@ static void conn_event(void *arg, unsigned what)
 		conn_ended(c);
 }
 
+/* A byte now and then would hold a connection for as long as its body may be. A window that began
+ * while nobody waited for the client says nothing about its rate. */
+static bool conn_slow(const struct conn *c)
+{
+	uint64_t moved = stream_written(c->s) + stream_read_total(c->s) - c->progress;
+	const struct conf_limits *l = limits(c);
+	uint64_t ms = l->idle_timeout / NS_PER_MS;
+	if (!tx_waits_for_client(c->tx))
+		return false;
+	return moved == 0 || (c->waited && moved < l->min_rate * ms / 1000);
+}
+
 static void conn_timer(void *arg)
 {
 	struct conn *c = arg;
@@ -231,13 +247,10 @@ static void conn_timer(void *arg)
 		conn_leave(c);
 		return;
 	}
-	uint64_t progress = stream_written(c->s) + stream_read_total(c->s);
-	bool moved = progress != c->progress;
-	if (tx_in(c->tx, S_PARSE)) {
+	if (tx_in(c->tx, S_PARSE))
 		tx_head_timeout(c->tx);
-	} else if (moved || !tx_waits_for_client(c->tx)) {
-		conn_deadline(c, limits(c)->idle_timeout);
-	} else {
+	else if (conn_slow(c))
 		tx_client_stalled(c->tx);
-	}
+	else
+		conn_deadline(c, limits(c)->idle_timeout);
 }

@@ -33,8 +33,10 @@ struct conn {
 	unsigned listener; /* the socket's id; of TLS only */
 	struct stat *shaken;
 	struct stat *failed;
-	bool gone;                                          /* the client has hung up */
-	bool eof;                                           /* and all that it sent has been read */
+	bool waited;  /* for the client, when the timer was set */
+	bool counted; /* in the worker's peers */
+	bool gone;    /* the client has hung up */
+	bool eof;     /* and all that it sent has been read */
 	void (*explained)(struct merlon_tx *tx, void *arg); /* explain: its tx is dry */
 	void *explained_arg;
 	char peer[46];

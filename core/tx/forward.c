@@ -11,14 +11,6 @@
 
 #include <arpa/inet.h>
 
-static bool trusted(const struct generation *g, const struct sockaddr *sa)
-{
-	for (unsigned i = 0; i < g->ntrusted; i++)
-		if (net_prefix_match(&g->trusted[i], sa))
-			return true;
-	return false;
-}
-
 /* An address as X-Forwarded-For has it: without a port (IPv6 may stand in brackets). */
 static bool hop_parse(struct str s, struct net_addr *out)
 {
@@ -60,7 +52,7 @@ static bool source_walk(merlon_tx *tx, struct str value)
 		char text[64];
 		net_addr_text((struct sockaddr *)&addr.ss, text);
 		tx->source = arena_str(&tx->arena, str_of(text));
-		if (!trusted(tx->gw->gen, (struct sockaddr *)&addr.ss))
+		if (!gen_trusts(tx->gw->gen, (struct sockaddr *)&addr.ss))
 			return false;
 		value.n = at > 0 ? at - 1 : 0;
 	}
@@ -78,7 +70,7 @@ void forward_source(merlon_tx *tx)
 	if (!tx->c)
 		return;
 	tx->source = arena_str(&tx->arena, str_of(tx->c->peer));
-	if (!trusted(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss))
+	if (!gen_trusts(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss))
 		return;
 	bool on = true;
 	for (unsigned i = tx->head.nfields; i-- > 0 && on;)
@@ -171,12 +163,23 @@ static void out_trace(merlon_tx *tx, struct http_out *o)
  */
 static struct str said_before(merlon_tx *tx, bool (*is)(const struct http_field *f))
 {
-	struct str all = {"", 0};
+	size_t n = 0;
 	for (unsigned i = 0; i < tx->head.nfields; i++)
 		if (is(&tx->head.fields[i]))
-			all = arena_printf(&tx->arena, "%.*s%.*s, ", STR_FMT(all),
-			                   STR_FMT(tx->head.fields[i].value));
-	return all;
+			n += tx->head.fields[i].value.n + 2;
+	if (n == 0)
+		return STR("");
+	char *all = arena_alloc(&tx->arena, n);
+	char *at = all;
+	for (unsigned i = 0; i < tx->head.nfields; i++) {
+		if (!is(&tx->head.fields[i]))
+			continue;
+		struct str v = tx->head.fields[i].value;
+		memcpy(at, v.p, v.n);
+		memcpy(at + v.n, ", ", 2);
+		at += v.n + 2;
+	}
+	return (struct str){all, n};
 }
 
 static bool is_forwarded(const struct http_field *f)
@@ -196,7 +199,7 @@ static struct str forwarded_node(merlon_tx *tx)
 static void out_forwarded(merlon_tx *tx, struct http_out *o)
 {
 	const struct http_head *h = &tx->head;
-	bool from_proxy = trusted(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss);
+	bool from_proxy = gen_trusts(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss);
 	const struct http_field *proto =
 	    from_proxy ? http_find(h, STR("x-forwarded-proto"), 0) : NULL;
 	const struct http_field *fhost =

@@ -207,6 +207,14 @@ static bool host_match(struct str pattern, struct str host)
 	return str_eq(pattern, host);
 }
 
+bool gen_trusts(const struct generation *g, const struct sockaddr *sa)
+{
+	for (unsigned i = 0; i < g->ntrusted; i++)
+		if (net_prefix_match(&g->trusted[i], sa))
+			return true;
+	return false;
+}
+
 const struct gen_route *gen_route(const struct generation *g, struct str host, struct str path)
 {
 	for (unsigned i = 0; i < g->nroutes; i++) {

@@ -85,6 +85,8 @@ void gen_unref(struct gen_worker *gw);
 /* Keeps upstreams and configuration, but not the instances. */
 struct gen_worker *gen_hold(struct gen_worker *gw);
 void gen_let_go(struct gen_worker *gw);
+/* Whether this is one of trusted_proxies. */
+bool gen_trusts(const struct generation *g, const struct sockaddr *sa);
 /* The route of host (lower case, without port; may be empty) and canonical path; NULL: none. */
 const struct gen_route *gen_route(const struct generation *g, struct str host, struct str path);
 /* The model catalogue's entry for a model's name: exact, else the longest matching glob; NULL:

@@ -34,6 +34,7 @@ struct worker {
 	struct digest *digests[8]; /* free running digests without a key, reused */
 	unsigned ndigests;
 	atomic_uint *connections;              /* of the process */
+	struct peers *peers;                   /* of the process; NULL: nobody counts */
 	void (*conn_closed)(struct worker *w); /* a place has become free */
 	void *owner;                           /* the process's, core/daemon */
 	bool full; /* accepting rests: the process has all the connections it may have */

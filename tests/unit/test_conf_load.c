@@ -64,6 +64,8 @@ static void defaults_are_those_of_the_manual(void)
 	CU_ASSERT_EQUAL(c->limits.connections, 10000);
 	CU_ASSERT_EQUAL(c->limits.header_timeout, UINT64_C(10000000000));
 	CU_ASSERT_EQUAL(c->limits.idle_timeout, UINT64_C(60000000000));
+	CU_ASSERT_EQUAL(c->limits.min_rate, 128);
+	CU_ASSERT_EQUAL(c->limits.connections_per_address, 0);
 	CU_ASSERT_EQUAL(c->limits.drain_timeout, UINT64_C(30000000000));
 	CU_ASSERT_EQUAL(c->upstreams[0].connect_timeout, UINT64_C(5000000000));
 	CU_ASSERT_EQUAL(c->upstreams[0].first_byte_timeout, UINT64_C(600000000000));
