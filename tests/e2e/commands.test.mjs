@@ -235,7 +235,7 @@ test('merlond: exit codes and checks', async (t) => {
 		['upstream = "llm"; }', 'upstream = "x"; }'], ['"audit.log"; ', '"nowhere/audit.log"; '],
 		['"audit.log"; ', '"audit.log"; mode = "strict"; '],
 		['workers = 2;', 'workers = 99999999999999999999;'], ['workers = 2;', 'fallback_stack = "a\\x00b";'],
-		['requisite', 'optional'], ['api = "openai"', 'api = "anthropic"'], ['api = "openai"', 'api = "kserve"'],
+		['requisite', 'optional'], ['api = "openai"', 'api = "grpc"'], ['api = "openai"', 'api = "kserve"; allow_unknown = "any"'],
 		['"main";', '"main"; tls = { certificate = "x"; key = "y"; };'], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local',
 			'requisite', 'default = { tokens = "5/1m"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local', 'requisite',
 			'default = { cost = "5.0/1m"; };')}`], ['ratelimit = (', `ratelimit = ( ${line('ratelimit_local', 'requisite',

@@ -49,6 +49,34 @@ static void expect_all(const struct text *table, size_t n, bool loads)
 }
 #define EXPECT(table, loads) expect_all(table, sizeof(table) / sizeof((table)[0]), loads)
 
+#define MODEL(keys) GOOD "models = ( { id = \"a\";\n" keys "\n} );"
+
+static void models_choose_an_upstream_and_have_a_price(void)
+{
+	static const struct text bad[] = {
+	    {MODEL("upstream = \"lmm\";"), "m:6: there is no upstream \"lmm\"\n"},
+	    {MODEL("price = 1;"),
+	     "m:6: models.price must be a group: { input = 2.5; output = 10.0; }\n"},
+	    {MODEL("price = { input = -1; \noutput = 2000000000;\ncached = 1; };"),
+	     "m:8: unknown key \"cached\" in models.price\n"
+	     "m:6: models.price.input must be a number from 0 to 1e9\n"
+	     "m:7: models.price.output must be a number from 0 to 1e9\n"},
+	    {MODEL("price = { input = \"1\"; output = true; };"),
+	     "m:6: models.price.input must be a number from 0 to 1e9\n"
+	     "m:6: models.price.output must be a number from 0 to 1e9\n"},
+	};
+	static const struct text good[] = {
+	    {MODEL("upstream = \"llm\"; price = { };"), ""},
+	    {MODEL("price = { input = 0; output = 1e9; };"), ""},
+	    {LISTEN OPEN ROUTE
+	     "upstreams = ( { name = \"b\"; servers = \"a:1\"; }, { name = \"llm\"; servers = "
+	     "\"a:2\"; } );\nmodels = ( { id = \"a\"; upstream = \"b\"; } );",
+	     ""},
+	};
+	EXPECT(bad, false);
+	EXPECT(good, true);
+}
+
 static void listeners_must_be_there_and_differ(void)
 {
 	static const struct text table[] = {
@@ -262,11 +290,12 @@ static void routes_point_to_what_exists(void)
 	     "m:5: path \"/a//b\" must not hold \"//\"\n"},
 	    {WITH_ROUTE("path = \"/a\"; host = \"a:80\"; api = \"openai\";"),
 	     "m:5: host \"a:80\" is written without a port\n"},
-	    {WITH_ROUTE("path = \"/a\"; api = \"anthropic\";"),
-	     "m:5: api \"anthropic\" is not supported by this version\n"},
+	    {WITH_ROUTE("path = \"/a\"; api = \"anthropics\";"),
+	     "m:5: unknown api \"anthropics\", did you mean \"anthropic\"?\n"},
 	    {WITH_ROUTE("path = \"/a\"; api = \"kserve\"; allow_unknown = true;"),
-	     "m:5: routes.allow_unknown is not supported by this version\n"
-	     "m:5: api \"kserve\" is not supported by this version\n"},
+	     "m:5: routes.allow_unknown must be a string, not a boolean\n"},
+	    {WITH_ROUTE("path = \"/a\"; api = \"kserve\"; allow_unknown = \"reed\";"),
+	     "m:5: unknown action \"reed\", did you mean \"read\"?\n"},
 	    {WITH_ROUTE("path = \"/a\"; api = \"opneai\";"),
 	     "m:5: unknown api \"opneai\", did you mean \"openai\"?\n"},
 	    {WITH_ROUTE("path = \"/a\"; api = \"rest\";"), "m:5: api \"rest\" needs rules\n"},
@@ -446,7 +475,8 @@ static void digests_tell_options_apart(void)
 	}
 }
 
-UNIT_MAIN("conf_check", UNIT(listeners_must_be_there_and_differ), UNIT(stacks_say_what_they_lack),
+UNIT_MAIN("conf_check", UNIT(models_choose_an_upstream_and_have_a_price),
+          UNIT(listeners_must_be_there_and_differ), UNIT(stacks_say_what_they_lack),
           UNIT(upstreams_name_servers_and_fit_headers), UNIT(routes_point_to_what_exists),
           UNIT(rules_are_checked), UNIT(tls_keys_belong_together), UNIT(tls_keys_may_be_empty),
           UNIT(tls_is_printed_as_it_is_in_effect), UNIT(what_nothing_uses_is_warned_of),

@@ -94,8 +94,8 @@ static const char every_key[] =
     "upstreams = ( { name = \"u\"; servers = \"h.example:1\"; keep_alive = \"0\";\n"
     "  health = { path = \"/health\"; interval = \"1s\"; };\n"
     "  headers = ( { name = \"X-A\"; value = \"b\"; } ); } );\n"
-    "models = ( { id = \"m*\"; attributes = { org = \"o\"; level = 4; live = true; }; } "
-    ");\n"
+    "models = ( { id = \"m*\"; attributes = { org = \"o\"; level = 4; live = true; };\n"
+    "  upstream = \"u\"; price = { input = 2.5; output = 10; }; } );\n"
     "stacks = ( { name = \"b\"; auth = ( { module = \"auth_x\"; control = \"requisite\";\n"
     "    name = \"n\"; label = \"l\"; timeout = \"1s\"; fail_open = true; shadow = true;\n"
     "    swallow = true; identity = \"add\"; options = { k = 1; }; } );\n"
@@ -129,6 +129,9 @@ static void every_key_reaches_its_place(void)
 	CU_ASSERT(is(c->upstreams[0].headers[0].value, "b") && !c->upstreams[0].headers[0].secret);
 	CU_ASSERT(c->models[0].nattrs == 3 && is(c->models[0].attrs[1].value, "4"));
 	CU_ASSERT(is(c->models[0].attrs[2].value, "true"));
+	CU_ASSERT(is(c->models[0].upstream, "u") && c->models[0].upstream_index == 0);
+	CU_ASSERT(c->models[0].priced && c->models[0].price_in == 2.5);
+	CU_ASSERT(c->models[0].price_out == 10);
 	conf_free(c);
 }
 
@@ -224,7 +227,7 @@ static void wrong_keys_and_types_are_named(void)
 	     "m.conf:5: trusted_proxies: \"x\" is not an address or a prefix such as 10.0.0.0/8\n"},
 	    {GOOD "models = ( { id = \"a\"; }, { id = \"a\"; price = 1; attributes = { x = [ 1 ]; "
 	          "}; } );",
-	     "m.conf:5: models.price is not supported by this version\n"
+	     "m.conf:5: models.price must be a group: { input = 2.5; output = 10.0; }\n"
 	     "m.conf:5: models.attributes.x must be a string, an integer or a boolean\n"
 	     "m.conf:5: two models have the id \"a\" (line 5)\n"},
 	};
