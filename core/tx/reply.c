@@ -92,9 +92,9 @@ void reply_send(merlon_tx *tx)
 	struct buf body;
 	buf_init(&body, REPLY_BODY_MAX);
 	struct str text = r->body;
+	enum api_dialect d = tx->route->conf ? api_dialect_of(tx->route->conf) : API_PLAIN;
 	if (!r->own) {
 		const struct api_error e = {r->status, r->code, r->message, tx->request_id};
-		enum api_dialect d = tx->route->conf ? api_dialect_of(tx->route->conf) : API_PLAIN;
 		if (api_error_body(d, &e, &body, &type) == 0)
 			text = buf_str(&body);
 	}
@@ -108,6 +108,9 @@ void reply_send(merlon_tx *tx)
 		http_out_field(&o, STR("Content-Type"), type);
 	reply_fields(tx, &o);
 	reply_common(tx, &o);
+	/* Where Anthropic's clients look for it. */
+	if (d == API_ANTHROPIC && !reply_overrides(tx, STR("request-id")))
+		http_out_field(&o, STR("request-id"), tx->request_id);
 	reply_connection(tx, &o);
 	http_out_framing(&o, bodiless ? HTTP_NO_BODY : HTTP_LENGTH, text.n);
 	if (http_out_end(&o) == 0) {

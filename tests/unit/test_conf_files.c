@@ -318,8 +318,8 @@ static void what_is_printed_reads_as_the_same(void)
 static void samples_load(void)
 {
 	static const char *const names[] = {
-	    "merlon.conf",          "examples/llama.cpp.conf",           "examples/vllm.conf",
-	    "examples/ollama.conf", "merlon/examples/small/merlon.conf",
+	    "merlon.conf",          "examples/llama.cpp.conf", "examples/vllm.conf",
+	    "examples/ollama.conf", "examples/sklearn.conf",   "merlon/examples/small/merlon.conf",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct conf_diag d;
