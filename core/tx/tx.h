@@ -112,7 +112,7 @@ struct merlon_tx {
 	struct conn *c;        /* NULL: the client has gone */
 	struct gen_worker *gw; /* pinned */
 	const struct gen_route *route;
-	const struct stack *stack; /* the route's, or the fallback */
+	const struct stack *stack;      /* the route's, or the fallback */
 	const struct conf_model *model; /* of the catalogue; NULL: not known, or not in it */
 	unsigned upstream;              /* the model's, or the route's */
 	enum step_id step;
