@@ -10,6 +10,7 @@
 #include "conf/load.h"
 #include "daemon/admin.h"
 #include "daemon/control.h"
+#include "daemon/descriptors.h"
 #include "daemon/reload.h"
 #include "net/tls.h"
 #include "stack/sink.h"
@@ -19,7 +20,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 1024
@@ -198,25 +198,6 @@ static int bind_one(struct gateway *g, const struct conf_listener *cl, struct co
 	return 0;
 }
 
-/* A quarter of the descriptors is left for connections to model servers: clients that took all of
- * them could not be served. */
-static unsigned connections_possible(const struct conf *c)
-{
-	unsigned wanted = c->limits.connections;
-	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY)
-		return wanted;
-	uint64_t own = 64 + 16 * (uint64_t)c->workers;
-	uint64_t rest = files.rlim_cur > 2 * own ? files.rlim_cur - own : files.rlim_cur / 2;
-	uint64_t most = rest - rest / 4;
-	if (most >= wanted)
-		return wanted;
-	log_msg(LOG_L_WARN,
-	        "limits.connections = %u, but of %llu descriptors no more than %llu can be spared",
-	        wanted, (unsigned long long)files.rlim_cur, (unsigned long long)most);
-	return (unsigned)most;
-}
-
 void gateway_apply(struct gateway *g, const struct conf *c)
 {
 	static const char *const levels[] = {"error", "warn", "notice", "info", "debug"};
@@ -224,7 +205,7 @@ void gateway_apply(struct gateway *g, const struct conf *c)
 		if (str_eq(c->log_level, str_of(levels[i])))
 			log_set_level((enum log_level)(LOG_L_ERROR + i));
 	atomic_store(&g->memory.limit, c->limits.memory);
-	atomic_store(&g->connections_max, connections_possible(c));
+	atomic_store(&g->connections_max, descriptors_for_clients(c));
 	for (unsigned i = 0; i < c->nlisteners; i++) {
 		struct gateway_listener *l = listener_find(g, c->listeners[i].address);
 		if (l)

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "conf/load.h"
+#include "daemon/descriptors.h"
 #include "daemon/gateway.h"
 #include "daemon/reload.h"
 #include "stack/instance.h"
@@ -73,12 +74,6 @@ static void harden(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	/* The soft limit is there for programs that use select(2). */
-	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 	struct sigaction sa = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
 	for (unsigned i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
@@ -280,6 +275,7 @@ int main(int argc, char **argv)
 	umask(077);
 	hash_init();
 	harden();
+	descriptors_raise();
 	if (o.test || o.probe)
 		return reload_check(o.conf, o.modules, o.probe);
 	if (o.print)

@@ -132,22 +132,22 @@ export function readResponse(bytes, { method = 'GET', at = 0 } = {}) {
 		r.fields.push([f[1].toLowerCase(), f[2]]);
 	}
 	r.all = (name) => r.fields.filter(([n]) => n === name).map(([, v]) => v);
-	const te = r.all('transfer-encoding');
+	const coding = r.all('transfer-encoding');
 	const cl = r.all('content-length');
 	const from = headEnd + 4;
 	const connection = r.all('connection').join(',').toLowerCase().split(',').map((x) => x.trim());
 	r.close = connection.includes('close') || (r.minor === 0 && !connection.includes('keep-alive'));
-	if (te.length + cl.length > 1 || (te.length && (te[0].toLowerCase() !== 'chunked' || r.minor === 0)) ||
+	if (coding.length + cl.length > 1 || (coding.length && (coding[0].toLowerCase() !== 'chunked' || r.minor === 0)) ||
 		(cl.length && (!/^\d{1,18}$/.test(cl[0]))))
 		return { ...r, fault: 'framing' };
 	if (r.status < 200 || r.status === 204) {
-		if (te.length || (cl.length && Number(cl[0]) > 0))
+		if (coding.length || (cl.length && Number(cl[0]) > 0))
 			return { ...r, fault: 'a body announced where none can be' };
 		return { ...r, end: from };
 	}
 	if (r.status === 304 || method === 'HEAD')
 		return { ...r, end: from };
-	if (te.length) {
+	if (coding.length) {
 		const c = chunkedBody(text, from);
 		r.body = c.parts.join('');
 		return c.end ? { ...r, end: c.end } : c.cut ? { ...r, cut: true } : { ...r, fault: 'chunks' };
