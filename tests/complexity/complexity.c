@@ -4,6 +4,8 @@
  * What hostile input costs: for each parser, twice the input may cost 2.3 times the work at most,
  * up to a million of whatever it is or to the parser's own ceiling. Work is counted, not timed.
  */
+#include "auth_apikey/keyfile.h"
+#include "common/record.h"
 #include "complexity/counted.h"
 #include "http/body.h"
 #include "http/form.h"
@@ -453,6 +455,58 @@ static void json_text(size_t n)
 	buf_deinit(&b);
 }
 
+/* ---- modules ---- */
+static void module_glob(size_t n)
+{
+	repeat("ab", n / 2);
+	must(!txt_glob(TXT("*ab*abc*b?c"), (struct merlon_str){text, len}), "a module's glob");
+}
+
+static void on_fault(void *arg, uint32_t line, const char *why)
+{
+	(void)line;
+	*(const char **)arg = why;
+}
+
+static void key_lines(size_t n)
+{
+	const char *why = NULL;
+	struct keyfile f;
+
+	for (size_t i = 0; i < n; i++) {
+		char one[256];
+		snprintf(one, sizeof(one),
+		         "{\"id\":\"%08zu\",\"sub\":\"s%zu\",\"hashes\":[\"sha256:%064zx\"]}\n", i,
+		         i, i);
+		put(one);
+	}
+	int r = keyfile_read(&f, (struct merlon_str){text, len}, on_fault, &why);
+	if (r)
+		printf("%s: ", why ? why : "");
+	must(r == 0 && f.n == n, "keys");
+	keyfile_free(&f);
+}
+
+static void key_faults(size_t n)
+{
+	const char *why = NULL;
+	struct keyfile f;
+
+	repeat("{\n", n);
+	must(keyfile_read(&f, (struct merlon_str){text, len}, on_fault, &why) != 0, "faults");
+	keyfile_free(&f);
+}
+
+static void notice(size_t n)
+{
+	static char out[RECORD_ROOM * 16];
+
+	repeat("\"\\\x01\xc3\xa9\xff", n / 6);
+	struct merlon_str r =
+	    record_notice(0, TXT("close"), (struct merlon_str){text, len}, out, sizeof(out));
+	must(r.len > 0, "a record");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(size_t n);
@@ -495,6 +549,10 @@ static const struct {
     {"text under a glob", glob, MILLION},
     {"UTF-8", utf8, MILLION},
     {"text as JSON", json_text, MILLION},
+    {"text under a module's glob", module_glob, MILLION},
+    {"keys of a file", key_lines, 1u << 17},
+    {"faults of a file", key_faults, MILLION},
+    {"text of an audit record", notice, 1u << 14},
 };
 
 static uint64_t cost(void (*run)(size_t n), size_t n)

@@ -217,21 +217,20 @@ for (const [name, args] of Object.entries(MODES)) {
 	test(`slowhttptest, ${name}: everybody else is served`, async (t) => {
 		const s = site(t);
 		await s.demo();
-		await s.gateway({ ...OPEN, limits: 'header_timeout = "2s"; idle_timeout = "2s"; connections_per_address = 150; ' +
-			'connections = 400;', top: '' });
-		const p = spawn('slowhttptest', [...args, '-c', '300', '-r', '200', '-l', '6', '-p', '3',
+		await s.gateway({ ...OPEN, limits: 'header_timeout = "2s"; idle_timeout = "2s"; min_rate = "4K";' });
+		const p = spawn('slowhttptest', [...args, '-c', '400', '-r', '200', '-l', '6', '-p', '3',
 			'-u', `http://${HOST}:${s.port}/v1/models`], { stdio: ['ignore', 'pipe', 'pipe'] });
 		t.after(() => p.kill('SIGKILL'));
 		let out = '';
 		p.stdout.on('data', (d) => { out += d; });
 		const over = new Promise((resolve) => p.on('close', resolve));
-		// The good client comes from another address.
+		// No cap helps here, only deadlines. The good client opens a connection for each request.
 		let on = true;
 		let answered = 0;
 		over.then(() => { on = false; });
 		while (on) {
 			const status = await new Promise((resolve) => {
-				const socket = net.connect({ port: s.port, host: HOST, localAddress: '127.0.0.9' });
+				const socket = net.connect({ port: s.port, host: HOST });
 				let got = '';
 				socket.on('data', (d) => { got += d; });
 				socket.on('error', () => {});
