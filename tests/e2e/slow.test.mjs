@@ -7,7 +7,8 @@ import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
-import { deferred, freePort, raw, site, statusOf, until, HOST } from './lib.mjs';
+import { deferred, raw, site, statusOf, until, HOST } from './lib.mjs';
+import { listen, world } from './tls.mjs';
 
 const OPEN = { auth: 'none', authz: 'none', rules: '{ path = "*"; action = "read"; }' };
 const get = (p) => `GET ${p} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
@@ -162,6 +163,26 @@ test('out of descriptors: the rest wait, nothing spins, and service goes on', as
 	many.slice(0, 195).forEach((c) => c.socket.destroy());
 	await until(async () => (await raw(s.port, get('/v1/models'))).toString().startsWith('HTTP/1.1 200'), 'service');
 	many.forEach((c) => c.socket.destroy());
+	// A reload counts again what can be spared.
+	const r = await s.reload();
+	assert.equal(r.code, 0, r.stderr);
+	assert.match(s.log(), /limits\.connections = 10000, but of \d+ descriptors clients get no more than \d+/);
+});
+
+test('a TLS handshake that trickles ends at the deadline of heads', async (t) => {
+	const s = site(t);
+	const { pair } = await world(s);
+	await s.gateway({ ...OPEN, listen: listen(pair),
+		limits: 'header_timeout = "500ms"; idle_timeout = "1h";' });
+	const c = client(s.port);
+	// The head of a record that announces a hello of 512 bytes, then one of its bytes at a time.
+	c.socket.write(Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]));
+	const timer = setInterval(() => c.socket.write(Buffer.from([0])), 20);
+	await c.ended;
+	clearInterval(timer);
+	assert.equal(c.got.length, 0);
+	await until(async () => (await connections(s)) === 0, 'the connection to be gone');
+	assert.deepEqual(s.records(), [], 'a handshake is no request');
 });
 
 test('a thousand readers of streams that do not read cost what operations.md says', async (t) => {
