@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { corpus, raw, site, until } from './lib.mjs';
 import { bytesOf, mutate, pick, randoms, split } from './mutate.mjs';
-import { haproxyServer, nginxServer, nodeServer } from './servers.mjs';
+import { haproxyServer, lenientServer, nginxServer, nodeServer } from './servers.mjs';
 
 const STREAMS = 10_000;
 const AT_ONCE = 24;
@@ -100,6 +100,8 @@ async function differential(t, start, seed) {
 
 test('node counts what was audited, for 10,000 mutated streams', { skip: seeds.skip }, (t) =>
 	differential(t, nodeServer, 20261201));
+test('node, made lenient, counts what was audited, for 10,000 mutated streams', { skip: seeds.skip }, (t) =>
+	differential(t, lenientServer, 20261204));
 test('nginx counts what was audited, for 10,000 mutated streams', { skip: seeds.skip }, (t) =>
 	differential(t, nginxServer, 20261202));
 test('HAProxy counts what was audited, for 10,000 mutated streams', { skip: seeds.skip }, (t) =>

@@ -9,9 +9,9 @@ import { freePort, until, HOST } from './lib.mjs';
 // Every server answers each request alike, after its body; requests() gives what it has counted so far as
 // {id, method, target, bytes, whole}, id being the X-Request-Id it was sent with.
 
-export async function nodeServer(s) {
+export async function nodeServer(s, options = {}) {
 	const seen = [];
-	const server = http.createServer({ keepAliveTimeout: 60_000 }, (req, res) => {
+	const server = http.createServer({ keepAliveTimeout: 60_000, ...options }, (req, res) => {
 		const one = { id: req.headers['x-request-id'], method: req.method, target: req.url, bytes: 0, whole: false };
 		seen.push(one);
 		req.on('data', (d) => { one.bytes += d.length; });
@@ -39,6 +39,9 @@ export async function nodeServer(s) {
 	s.upstream = server.address().port;
 	return { requests: () => seen, bad: () => bad };
 }
+
+// The same parser told to let pass what it can: bare LF, spaces before colons, both lengths.
+export const lenientServer = (s) => nodeServer(s, { insecureHTTPParser: true });
 
 async function child(s, command, args, ready, logFile) {
 	const log = logFile ? fs.openSync(logFile, 'w') : 'ignore';
