@@ -109,7 +109,7 @@ static void on_data_end(struct http_body *b, char c)
 
 static void on_trailer_name(struct http_body *b, char c)
 {
-	if (http_is(c, CHAR_NAME))
+	if (http_is(c, b->response ? CHAR_TOKEN : CHAR_NAME))
 		b->tstate = TRAILER_NAME;
 	else if (c == ':' && b->tstate == TRAILER_NAME)
 		b->tstate = TRAILER_VALUE;

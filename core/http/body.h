@@ -28,6 +28,7 @@ struct http_body {
 	uint32_t trailer;  /* bytes of the trailer section; at most 8192; parsed and dropped */
 	const char *reason;
 	uint8_t tstate;
+	bool response; /* names of trailers are as free as those of a response's head */
 };
 
 void http_body_init(struct http_body *b, enum http_framing framing, uint64_t length);

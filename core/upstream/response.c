@@ -39,6 +39,7 @@ static void head_done(struct exchange *ex)
 	health_success(ex->server);
 	ex->state = EXCHANGE_BODY;
 	http_body_init(&ex->body, ex->rhead.framing, ex->rhead.length);
+	ex->body.response = true;
 	ex->ops->head(ex->owner, &ex->rhead);
 }
 

@@ -77,7 +77,10 @@ async function differential(t, start, seed) {
 	const records = s.records();
 	assert.equal(records.length, answered, 'a record for each answer');
 	const passed = records.filter((r) => r.upstream_ms !== null);
-	const whole = passed.filter((r) => r.status === 'success');
+	const whole = passed.filter((r) => r.status === 'success' && r.http_status === 200);
+	// A server may be stricter than the gateway about a field; that is one request to both of them.
+	const refused = passed.filter((r) => r.status === 'success' && r.http_status !== 200);
+	assert.ok(refused.length < STREAMS / 500, `the model server refused ${refused.length} requests`);
 	assert.ok(whole.length > STREAMS / 2, `only ${whole.length} requests reached the model server`);
 	assert.ok(records.length - passed.length > STREAMS / 10, 'too few were refused for this to say anything');
 	const seen = await until(() => {
@@ -86,14 +89,14 @@ async function differential(t, start, seed) {
 	}, 'the model server to have counted');
 
 	assert.equal(server.bad(), 0, 'the model server could not read what it was sent');
-	assert.ok(seen.every((r) => r.id), 'a request that the gateway did not make');
+	assert.ok(seen.every((r) => r.id || !r.whole), 'a request that the gateway did not make');
 	const strip = (r) => ({ method: r.method, target: r.target.split('?')[0], bytes: r.bytes });
 	const audited = (r) => ({ method: r.method, target: r.path, bytes: r.input_bytes });
 	assert.deepEqual(differences(seen.filter((r) => r.whole).map((r) => plain(strip(r))),
 		whole.map((r) => plain(audited(r)))), [], 'seen and audited differ');
 	// What was not whole was never taken for a request that was, and is on record too.
 	const known = count(passed.map((r) => r.request_id));
-	for (const [id, n] of count(seen.map((r) => r.id)))
+	for (const [id, n] of count(seen.filter((r) => r.id).map((r) => r.id)))
 		assert.ok((known.get(id) ?? 0) >= n, `${id} was counted ${n} times and audited ${known.get(id) ?? 0} times`);
 	await s.assertChain();
 }

@@ -170,6 +170,22 @@ static void trailers_are_checked_and_dropped(void)
 	RUN(rows);
 }
 
+static void trailers_of_responses_have_the_names_of_responses(void)
+{
+	const struct str s = STR("0\r\nX_Y: z\r\n\r\n");
+
+	for (unsigned response = 0; response < 2; response++) {
+		struct http_body b;
+		struct str data;
+		size_t used;
+
+		http_body_init(&b, HTTP_CHUNKED, 0);
+		b.response = response;
+		CU_ASSERT_EQUAL(http_body_next(&b, s.p, s.n, &used, &data),
+		                response ? HTTP_BODY_DONE : HTTP_BODY_BAD);
+	}
+}
+
 static void trailer_section_is_bounded(void)
 {
 	for (size_t total = 8192; total <= 8193; total++) {
@@ -322,7 +338,7 @@ static void chunk_heads_are_hex(void)
 
 UNIT_MAIN("http_body", UNIT(chunk_size_is_hex_alone), UNIT(lines_end_in_crlf_only),
           UNIT(extensions_are_checked_and_dropped), UNIT(trailers_are_checked_and_dropped),
-          UNIT(trailer_section_is_bounded), UNIT(one_byte_chunks_with_long_marks_are_cut_off),
-          UNIT(one_endless_extension_is_cut_off), UNIT(length_ends_where_it_says),
-          UNIT(no_body_is_done_at_once), UNIT(close_ends_well_only_where_it_may),
-          UNIT(refusal_stays), UNIT(chunk_heads_are_hex))
+          UNIT(trailer_section_is_bounded), UNIT(trailers_of_responses_have_the_names_of_responses),
+          UNIT(one_byte_chunks_with_long_marks_are_cut_off), UNIT(one_endless_extension_is_cut_off),
+          UNIT(length_ends_where_it_says), UNIT(no_body_is_done_at_once),
+          UNIT(close_ends_well_only_where_it_may), UNIT(refusal_stays), UNIT(chunk_heads_are_hex))
