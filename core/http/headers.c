@@ -91,6 +91,22 @@ void http_mark_dropped(struct http_head *h)
 	}
 }
 
+static int is_upgrade(void *arg, struct str option)
+{
+	(void)arg;
+	return str_ieq(option, STR("upgrade"));
+}
+
+bool http_asks_upgrade(const struct http_head *h)
+{
+	bool asks = false;
+
+	for (unsigned i = 0; i < h->nfields; i++)
+		if (h->fields[i].id == HTTP_F_CONNECTION)
+			asks |= http_list_each(h->fields[i].value, is_upgrade, NULL) != 0;
+	return asks && http_find(h, STR("upgrade"), 0);
+}
+
 bool http_is_token(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++) {

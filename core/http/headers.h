@@ -22,6 +22,9 @@ struct str http_media_type(struct str content_type);
  * identity headers (HTTP_F_RESERVED) and client credentials (Authorization, x-api-key, api-key,
  * Proxy-*, Cookie stays). */
 void http_mark_dropped(struct http_head *h);
+/* Whether the client asks to go on in another protocol. An Upgrade that Connection does not name is
+ * none (RFC 9110 §7.8). */
+bool http_asks_upgrade(const struct http_head *h);
 bool http_is_token(struct str s);
 bool http_is_field_value(
     struct str s); /* no controls but HTAB, no surrounding space; bytes >= 0x80 allowed */

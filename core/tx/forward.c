@@ -268,6 +268,9 @@ static void out_own(merlon_tx *tx, const struct conf_upstream *u, const struct s
 int forward_head(merlon_tx *tx, struct slice *out)
 {
 	const struct conf_upstream *u = &tx->gw->gen->conf->upstreams[tx->upstream];
+	struct str *identity = arena_alloc(&tx->arena, (u->nidentity + 1) * sizeof(*identity));
+	if (!identity_values(tx, u, identity))
+		return FORWARD_E_IDENTITY;
 	struct buf *b = &tx->w->scratch;
 	buf_reset(b);
 	struct http_out o = {b, 0};

@@ -21,24 +21,19 @@ static enum step_result body_resource(merlon_tx *tx)
 	const struct conf_model *m = NULL;
 	if (tx->call.model.p)
 		m = gen_model(tx->gw->gen, tx->call.model);
+	tx->model = m;
+	if (m && m->upstream.n)
+		tx->upstream = m->upstream_index;
 	if (m)
 		body_catalogue(tx, m);
 	/* After the entry's, so that an attribute named alike does not stand for the request's. */
 	attrs_set_str(as, STR("res.type"), tx->call.resource_type);
 	if (tx->call.version.p)
 		attrs_set_str(as, STR("res.version"), tx->call.version);
-	if (tx->call.model.p) {
-		attrs_set_str(as, STR("res.id"), tx->call.model);
-		const struct conf_model *m = gen_model(tx->gw->gen, tx->call.model);
-		tx->model = m;
-		if (m && m->upstream.n)
-			tx->upstream = m->upstream_index;
-		if (m)
-			body_catalogue(tx, m);
-		else if (tx->gw->gen->conf->models_only)
-			return tx_refuse(tx, 404, "model_not_found", "there is no such model",
-			                 MERLON_END_DENIED);
-	}
+	attrs_set_str(as, STR("res.id"), tx->call.model);
+	if (tx->call.model.p && !m && tx->gw->gen->conf->models_only)
+		return tx_refuse(tx, 404, "model_not_found", "there is no such model",
+		                 MERLON_END_DENIED);
 	return STEP_NEXT;
 }
 

@@ -92,6 +92,9 @@ static enum step_result parse_done(merlon_tx *tx)
 		return parse_refuse(tx, 400, "an encoded slash in the path");
 	if (credentials_differ(&tx->head))
 		return parse_refuse(tx, 400, "two credentials with different values");
+	/* It could be ignored; but who sends WebSocket frames next would get 400 for each. */
+	if (http_asks_upgrade(&tx->head))
+		return parse_refuse(tx, 400, "upgrades of the protocol are not supported");
 	const struct http_field *host = http_first(&tx->head, HTTP_F_HOST);
 	/* RFC 9112 §3.2.2 lets the target win; two names that differ are two requests to somebody.
 	 */
