@@ -123,9 +123,13 @@ void models_free(struct models *m)
 
 const struct conf_model *models_find(const struct models *m, struct str name)
 {
-	const struct slot *s = find(m, WHOLE, name);
+	const struct slot *s;
 	uint32_t best = NONE;
 
+	/* Most installations have no catalogue, and need no hash of the name then. */
+	if (m->kinds == 0)
+		return NULL;
+	s = find(m, WHOLE, name);
 	if (s->used)
 		return s->whole;
 	for (unsigned kind = 0; kind < WHOLE; kind++) {
