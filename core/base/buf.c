@@ -9,10 +9,12 @@
 #include "base/buf.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/poison.h"
@@ -75,6 +77,21 @@ int buf_add(struct buf *b, const void *p, size_t n)
 int buf_adds(struct buf *b, struct str s)
 {
 	return buf_add(b, s.p, s.n);
+}
+
+int buf_read(struct buf *b, int fd)
+{
+	char part[4096];
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = read(fd, part, sizeof(part))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		r = n < 0 ? err_origin(-errno) : buf_add(b, part, (size_t)n);
+	}
+	mem_wipe(part, sizeof(part));
+	return r;
 }
 
 int buf_addf(struct buf *b, const char *fmt, ...)

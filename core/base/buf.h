@@ -35,6 +35,9 @@ int buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3) MUST_CHECK;
  * that are not UTF-8 become U+FFFD. */
 int buf_add_json(struct buf *b, struct str s) MUST_CHECK;
 int buf_reserve(struct buf *b, size_t more) MUST_CHECK;
+/* All that fd gives until its end; no copy of it is left elsewhere, unless b had to grow. 0,
+ * BUF_E_FULL, or -errno; then what came before stays in b. */
+int buf_read(struct buf *b, int fd) MUST_CHECK;
 static inline struct str buf_str(const struct buf *b)
 {
 	return (struct str){b->p, b->n};

@@ -26,6 +26,13 @@ const struct conf_node *conf_child(const struct conf_node *n, struct str key)
 	return NULL;
 }
 
+const struct conf_node *conf_child_or_self(const struct conf_node *group, struct str key)
+{
+	const struct conf_node *n = conf_child(group, key);
+
+	return n ? n : group;
+}
+
 const struct conf_node *conf_at(const struct conf_node *n, unsigned i)
 {
 	if (!n || n->type > CONF_ARRAY)

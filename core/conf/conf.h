@@ -35,6 +35,8 @@ struct conf_node {
 };
 const struct conf_node *conf_child(const struct conf_node *n,
                                    struct str key); /* NULL: not there, or n NULL */
+/* Where a message about that key points: at its node, or at the group that lacks it. */
+const struct conf_node *conf_child_or_self(const struct conf_node *group, struct str key);
 const struct conf_node *conf_at(const struct conf_node *n, unsigned i);
 /* "limits.body": the keys down to n, then `key` where it is not empty. Elements of lists have no
  * name of their own. */

@@ -35,23 +35,6 @@ static void keep(struct arena *a, struct str value, struct str *out)
 	arena_wipe(a, (char *)(uintptr_t)out->p, out->n);
 }
 
-static int read_all(int fd, struct buf *b)
-{
-	char part[4096];
-	ssize_t n;
-	int r = 0;
-	while (r == 0 && (n = read(fd, part, sizeof(part))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			r = err_origin(-errno);
-		else
-			r = buf_add(b, part, (size_t)n);
-	}
-	mem_wipe(part, sizeof(part));
-	return r;
-}
-
 static int read_secret(const char *path, struct buf *b, struct arena *a, struct str *why)
 {
 	struct stat st;
@@ -69,7 +52,7 @@ static int read_secret(const char *path, struct buf *b, struct arena *a, struct 
 		*why = arena_printf(a, "%s: is readable by others", path);
 		return -1;
 	}
-	r = read_all(fd, b);
+	r = buf_read(b, fd);
 	if (r != 0) {
 		*why = arena_printf(a, "%s: %s", path,
 		                    r > 0 ? "is too large for a secret" : strerror(-r));

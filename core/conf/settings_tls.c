@@ -87,13 +87,6 @@ static void file_name(const struct conf_node *group, const char *key, struct str
 		*name = arena_printf(a, "%s/%.*s", dir, STR_FMT(s));
 }
 
-static const struct conf_node *at_key(const struct conf_node *group, const char *key)
-{
-	const struct conf_node *n = conf_child(group, str_of(key));
-
-	return n ? n : group;
-}
-
 static void more_pair(void *item, const struct conf_node *n, struct arena *a, struct conf_diag *d)
 {
 	struct conf_tls_pair *p = item;
@@ -112,20 +105,20 @@ static void check_words(const struct conf_listener_tls *t, struct conf_diag *d)
 	for (size_t i = 1; i < sizeof(words) / sizeof(words[0]); i++)
 		known |= str_eq(t->client_auth, str_of(words[i]));
 	if (!known)
-		conf_error(d, at_key(t->node, "client_auth"),
+		conf_error(d, conf_child_or_self(t->node, STR("client_auth")),
 		           "client_auth \"%.*s\" is not none, optional or required",
 		           STR_FMT(t->client_auth));
 	else if (!none && t->client_ca.n == 0)
-		conf_error(d, at_key(t->node, "client_auth"),
+		conf_error(d, conf_child_or_self(t->node, STR("client_auth")),
 		           "client_auth \"%.*s\" needs client_ca", STR_FMT(t->client_auth));
 	else if (none && t->client_ca.n > 0)
-		conf_error(d, at_key(t->node, "client_ca"),
+		conf_error(d, conf_child_or_self(t->node, STR("client_ca")),
 		           "client_ca needs client_auth \"optional\" or \"required\": no "
 		           "certificate is asked for");
 	if (t->crl.n > 0 && t->client_ca.n == 0)
-		conf_error(d, at_key(t->node, "crl"), "crl needs client_ca");
+		conf_error(d, conf_child_or_self(t->node, STR("crl")), "crl needs client_ca");
 	if (!str_eq(t->min_version, STR("1.2")) && !str_eq(t->min_version, STR("1.3")))
-		conf_error(d, at_key(t->node, "min_version"),
+		conf_error(d, conf_child_or_self(t->node, STR("min_version")),
 		           "min_version \"%.*s\" is not \"1.2\" or \"1.3\"",
 		           STR_FMT(t->min_version));
 }
@@ -176,11 +169,12 @@ void conf_upstream_tls(struct conf_upstream *u, struct arena *a, struct conf_dia
 	file_name(n, "certificate", &u->tls_certificate, a, d);
 	file_name(n, "key", &u->tls_key, a, d);
 	if ((u->tls_certificate.n > 0) != (u->tls_key.n > 0))
-		conf_error(d, at_key(n, u->tls_key.n > 0 ? "key" : "certificate"),
+		conf_error(d,
+		           conf_child_or_self(n, str_of(u->tls_key.n > 0 ? "key" : "certificate")),
 		           "certificate and key belong together");
 	if (u->tls_name.n > 0 &&
 	    (str_starts(u->tls_name, STR("*.")) || addr_check_host(u->tls_name)))
-		conf_error(d, at_key(n, "server_name"),
+		conf_error(d, conf_child_or_self(n, STR("server_name")),
 		           "server_name \"%.*s\" is not the name of a host in lower case",
 		           STR_FMT(u->tls_name));
 	for (unsigned i = 0; i < u->nservers && u->tls_name.n == 0; i++)

@@ -50,22 +50,6 @@ static int open_locked(const char *path, bool change, bool create)
 	}
 }
 
-static int read_all(int fd, struct buf *out)
-{
-	char part[16384];
-	ssize_t n;
-
-	while ((n = read(fd, part, sizeof(part))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_origin(-errno);
-		if (buf_add(out, part, (size_t)n) != 0)
-			return err_origin(-EFBIG);
-	}
-	return 0;
-}
-
 int keystore_open(struct keystore *ks, const char *path, bool change, bool create)
 {
 	char *real = realpath(path, NULL);
@@ -78,7 +62,8 @@ int keystore_open(struct keystore *ks, const char *path, bool change, bool creat
 	if (r < 0)
 		return r;
 	ks->fd = r;
-	return read_all(ks->fd, &ks->text);
+	r = buf_read(&ks->text, ks->fd);
+	return r > 0 ? err_origin(-EFBIG) : r;
 }
 
 void keystore_close(struct keystore *ks)

@@ -18,7 +18,6 @@
 
 #define ANSWER_MAX (16 * 1024 * 1024)
 #define ANSWER_S 60
-#define CONF_TEXT_MAX (1024 * 1024)
 
 static const char default_conf[] = MERLON_SYSCONFDIR "/merlon/merlon.conf";
 

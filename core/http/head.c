@@ -10,8 +10,6 @@
 #include "http/url.h"
 
 #define CONNECTION_OPTIONS_MAX 32 /* each is compared with every field later */
-#define BIT(id) (UINT64_C(1) << (id))
-
 static struct str text(const char *d, uint32_t begin, uint32_t end)
 {
 	return (struct str){d + begin, end - begin};
@@ -34,7 +32,7 @@ static uint64_t build_fields(const struct http_parser *p, const char *d, struct 
 		f->id = (uint8_t)http_field_id_of(f->name);
 		f->flags = 0;
 		if (h->first[f->id])
-			twice |= BIT(f->id);
+			twice |= HTTP_F_BIT(f->id);
 		else
 			h->first[f->id] = (uint16_t)(i + 1);
 	}
@@ -52,16 +50,17 @@ struct options {
 static int on_option(void *arg, struct str option)
 {
 	/* Removal of these would change who asks, whom, or where the message ends. */
-	const uint64_t kept = BIT(HTTP_F_AUTHORIZATION) | BIT(HTTP_F_HOST) |
-	                      BIT(HTTP_F_CONTENT_LENGTH) | BIT(HTTP_F_TRANSFER_ENCODING) |
-	                      BIT(HTTP_F_COOKIE) | BIT(HTTP_F_X_API_KEY) | BIT(HTTP_F_API_KEY);
+	const uint64_t kept = HTTP_F_BIT(HTTP_F_AUTHORIZATION) | HTTP_F_BIT(HTTP_F_HOST) |
+	                      HTTP_F_BIT(HTTP_F_CONTENT_LENGTH) |
+	                      HTTP_F_BIT(HTTP_F_TRANSFER_ENCODING) | HTTP_F_BIT(HTTP_F_COOKIE) |
+	                      HTTP_F_BIT(HTTP_F_X_API_KEY) | HTTP_F_BIT(HTTP_F_API_KEY);
 	struct options *o = arg;
 
 	if (++o->count > CONNECTION_OPTIONS_MAX)
 		o->fault = "too many Connection options";
 	else if (!http_is_token(option))
 		o->fault = "Connection option is not a token";
-	else if (!o->response && (kept & BIT(http_field_id_of(option))))
+	else if (!o->response && (kept & HTTP_F_BIT(http_field_id_of(option))))
 		o->fault = "Connection names a field that may not be removed";
 	else if (str_ieq(option, STR("close")))
 		o->close = true;
@@ -114,9 +113,9 @@ static enum http_result check_framing(struct http_parser *p, struct http_head *h
 
 	if (te && cl)
 		return http_refuse(p, 400, "both Transfer-Encoding and Content-Length");
-	if (twice & BIT(HTTP_F_CONTENT_LENGTH))
+	if (twice & HTTP_F_BIT(HTTP_F_CONTENT_LENGTH))
 		return http_refuse(p, 400, "more than one Content-Length");
-	if (twice & BIT(HTTP_F_TRANSFER_ENCODING))
+	if (twice & HTTP_F_BIT(HTTP_F_TRANSFER_ENCODING))
 		return http_refuse(p, 400, "more than one Transfer-Encoding");
 	if (te && h->minor == 0)
 		return http_refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
@@ -138,7 +137,7 @@ static enum http_result check_host(struct http_parser *p, const struct http_head
 
 	if (!host)
 		return h->minor == 0 ? HTTP_DONE : http_refuse(p, 400, "Host is missing");
-	if (twice & BIT(HTTP_F_HOST))
+	if (twice & HTTP_F_BIT(HTTP_F_HOST))
 		return http_refuse(p, 400, "more than one Host");
 	if (!url_host_valid(host->value))
 		return http_refuse(p, 400, "Host is not valid");
@@ -151,7 +150,7 @@ static enum http_result check_expect(struct http_parser *p, struct http_head *h,
 
 	if (!expect)
 		return HTTP_DONE;
-	if ((twice & BIT(HTTP_F_EXPECT)) || !str_ieq(expect->value, STR("100-continue")))
+	if ((twice & HTTP_F_BIT(HTTP_F_EXPECT)) || !str_ieq(expect->value, STR("100-continue")))
 		return http_refuse(p, 417, "Expect other than 100-continue");
 	h->expect_continue = h->minor == 1;
 	return HTTP_DONE;
@@ -161,7 +160,7 @@ static enum http_result check_request(struct http_parser *p, struct http_head *h
 {
 	if (check_host(p, h, twice) || check_framing(p, h, twice) || check_connection(p, h))
 		return HTTP_BAD;
-	if (twice & BIT(HTTP_F_AUTHORIZATION))
+	if (twice & HTTP_F_BIT(HTTP_F_AUTHORIZATION))
 		return http_refuse(p, 400, "more than one Authorization");
 	return check_expect(p, h, twice);
 }

@@ -8,8 +8,6 @@
 
 #include "http/chars.h"
 
-#define BIT(id) (UINT64_C(1) << (id))
-
 const struct http_field *http_find(const struct http_head *h, struct str name, unsigned index)
 {
 	for (unsigned i = 0; i < h->nfields; i++) {
@@ -72,19 +70,16 @@ static int drop_named(void *arg, struct str option)
 
 void http_mark_dropped(struct http_head *h)
 {
-	const uint64_t hop = BIT(HTTP_F_CONNECTION) | BIT(HTTP_F_KEEP_ALIVE) |
-	                     BIT(HTTP_F_PROXY_CONNECTION) | BIT(HTTP_F_TE) | BIT(HTTP_F_TRAILER) |
-	                     BIT(HTTP_F_TRANSFER_ENCODING) | BIT(HTTP_F_UPGRADE) |
-	                     BIT(HTTP_F_PROXY_AUTHENTICATE) | BIT(HTTP_F_PROXY_AUTHORIZATION) |
-	                     BIT(HTTP_F_EXPECT) | BIT(HTTP_F_CONTENT_LENGTH);
-	const uint64_t client = BIT(HTTP_F_RESERVED) | BIT(HTTP_F_AUTHORIZATION) |
-	                        BIT(HTTP_F_X_API_KEY) | BIT(HTTP_F_API_KEY);
+	const uint64_t hop = HTTP_HOP_FIELDS | HTTP_F_BIT(HTTP_F_PROXY_AUTHENTICATE) |
+	                     HTTP_F_BIT(HTTP_F_PROXY_AUTHORIZATION);
+	const uint64_t client = HTTP_F_BIT(HTTP_F_RESERVED) | HTTP_F_BIT(HTTP_F_AUTHORIZATION) |
+	                        HTTP_F_BIT(HTTP_F_X_API_KEY) | HTTP_F_BIT(HTTP_F_API_KEY);
 	uint64_t dropped = h->response ? hop : hop | client;
 
 	for (unsigned i = 0; i < h->nfields; i++) {
 		struct http_field *f = &h->fields[i];
 
-		if (dropped & BIT(f->id))
+		if (dropped & HTTP_F_BIT(f->id))
 			f->flags |= HTTP_FIELD_DROP;
 		if (f->id == HTTP_F_CONNECTION)
 			http_list_each(f->value, drop_named, h);

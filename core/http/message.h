@@ -62,6 +62,16 @@ enum http_field_id {
 	HTTP_F_COUNT
 };
 
+#define HTTP_F_BIT(id) (UINT64_C(1) << (id))
+/* Names that frame messages or belong to one connection: nobody but us writes them (RFC 9110
+ * §7.6.1; Expect is answered hop by hop). */
+#define HTTP_HOP_FIELDS                                                                            \
+	(HTTP_F_BIT(HTTP_F_CONNECTION) | HTTP_F_BIT(HTTP_F_CONTENT_LENGTH) |                       \
+	 HTTP_F_BIT(HTTP_F_EXPECT) | HTTP_F_BIT(HTTP_F_KEEP_ALIVE) |                               \
+	 HTTP_F_BIT(HTTP_F_PROXY_CONNECTION) | HTTP_F_BIT(HTTP_F_TE) |                             \
+	 HTTP_F_BIT(HTTP_F_TRAILER) | HTTP_F_BIT(HTTP_F_TRANSFER_ENCODING) |                       \
+	 HTTP_F_BIT(HTTP_F_UPGRADE))
+
 #define HTTP_FIELD_DROP 1u /* not to be passed on (hop-by-hop, or named by Connection) */
 
 struct http_field {

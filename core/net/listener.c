@@ -246,7 +246,7 @@ static int bind_unix(const struct net_addr *a, unsigned count, int backlog, int 
 	return 0;
 }
 
-static void set_port(struct net_addr *a, uint16_t port)
+void net_addr_set_port(struct net_addr *a, uint16_t port)
 {
 	if (a->ss.ss_family == AF_INET)
 		((struct sockaddr_in *)&a->ss)->sin_port = htons(port);
@@ -282,7 +282,7 @@ static int bind_all(struct net_addr *a, unsigned count, int backlog, int *fds)
 		if (r >= 0 && listen(r, backlog) < 0)
 			r = -errno;
 		else if (r >= 0 && i == 0)
-			set_port(a, (uint16_t)listener_port(r));
+			net_addr_set_port(a, (uint16_t)listener_port(r));
 		if (r < 0) {
 			for (unsigned k = 0; k <= i; k++)
 				closep(&fds[k]);
@@ -308,7 +308,7 @@ int listener_bind(const struct net_addr *addr, unsigned count, int backlog, int 
 		memset(&a, 0, sizeof(a));
 		a.ss.ss_family = AF_INET;
 		a.len = sizeof(struct sockaddr_in);
-		set_port(&a, (uint16_t)port);
+		net_addr_set_port(&a, (uint16_t)port);
 		probe = bind_one(&a, false);
 	}
 	if (probe < 0)

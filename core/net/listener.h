@@ -20,6 +20,7 @@ struct net_addr {
 /* "127.0.0.1:8080", "[::1]:80", "*:80" and "[::]:80" (both IPv4 and v6), "unix:/path". Literals
  * only. False: another form. */
 bool net_addr_parse(struct str s, struct net_addr *out);
+void net_addr_set_port(struct net_addr *a, uint16_t port); /* of IPv4 or IPv6; host order */
 /* The address without port as text ("10.0.0.1", "::1", "unix"); writes at most 64 bytes and a NUL.
  */
 void net_addr_text(const struct sockaddr *sa, char out[64]);

@@ -14,7 +14,6 @@
 
 #include <ares.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,14 +152,6 @@ static void op_timeout(void *arg)
 	op_deliver(op);
 }
 
-static void set_port(struct net_addr *a, uint16_t port)
-{
-	if (a->ss.ss_family == AF_INET)
-		((struct sockaddr_in *)&a->ss)->sin_port = htons(port);
-	else
-		((struct sockaddr_in6 *)&a->ss)->sin6_port = htons(port);
-}
-
 static void take_addrs(struct resolve_op *op, const struct ares_addrinfo *ai)
 {
 	struct resolve_result *res = &op->res;
@@ -177,7 +168,7 @@ static void take_addrs(struct resolve_op *op, const struct ares_addrinfo *ai)
 		memset(a, 0, sizeof(*a));
 		memcpy(&a->ss, n->ai_addr, n->ai_addrlen);
 		a->len = n->ai_addrlen;
-		set_port(a, op->port);
+		net_addr_set_port(a, op->port);
 		res->n++;
 		if (t < ttl)
 			ttl = t;

@@ -16,7 +16,8 @@ struct resolver *resolver_new(struct loop *l);
 /* Pending queries end without their callback. Not from within a callback of the resolver. */
 void resolver_free(struct resolver *r);
 
-/* Asks these name servers ("127.0.0.1:5353,[::1]:53") instead of those of /etc/resolv.conf. */
+/* Asks these name servers ("127.0.0.1:5353,[::1]:53") instead of those of /etc/resolv.conf;
+ * for tests. */
 int resolver_servers(struct resolver *r, const char *csv) MUST_CHECK;
 
 struct resolve_result {

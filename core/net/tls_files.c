@@ -45,21 +45,6 @@ const char *tls_reason(void)
 }
 
 /* ---- bytes ---- */
-static int read_all(int fd, struct buf *b)
-{
-	char part[4096];
-	ssize_t n;
-	int r = 0;
-
-	while (r == 0 && (n = read(fd, part, sizeof(part))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		r = n < 0 ? -errno : buf_add(b, part, (size_t)n);
-	}
-	mem_wipe(part, sizeof(part));
-	return r;
-}
-
 /* NULL: fine; else what is wrong, to stand behind the path. */
 static const char *read_checked(const char *path, bool secret, struct buf *b)
 {
@@ -74,7 +59,7 @@ static const char *read_checked(const char *path, bool secret, struct buf *b)
 		return r > 0 ? perm_strerror(r) : strerror(-r);
 	if (secret && (fstat(fd, &st) != 0 || (st.st_mode & S_IROTH)))
 		return "is readable by others";
-	r = read_all(fd, b);
+	r = buf_read(b, fd);
 	return r > 0 ? "is too large" : r < 0 ? strerror(-r) : NULL;
 }
 

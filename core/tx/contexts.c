@@ -15,13 +15,6 @@ struct place {
 	const struct conf_node *node;
 };
 
-static const struct conf_node *at_key(const struct conf_node *group, const char *key)
-{
-	const struct conf_node *n = conf_child(group, str_of(key));
-
-	return n ? n : group;
-}
-
 static void wrong(void *arg, const char *key, const char *text)
 {
 	const struct place *p = arg;
@@ -29,7 +22,7 @@ static void wrong(void *arg, const char *key, const char *text)
 
 	if (p->listener && (strcmp(key, "certificate") == 0 || strcmp(key, "key") == 0))
 		group = p->listener->pairs[p->pair].node;
-	conf_error(p->d, at_key(group, key), "%s: %s", key, text);
+	conf_error(p->d, conf_child_or_self(group, str_of(key)), "%s: %s", key, text);
 }
 
 /* ---- listeners ---- */

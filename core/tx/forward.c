@@ -279,10 +279,10 @@ int forward_head(merlon_tx *tx, struct slice *out)
 	http_out_request(&o, tx->head.method_text, target(tx));
 	http_out_field(&o, STR("Host"), upstream_host(u));
 	static const uint64_t skip =
-	    UINT64_C(1) << HTTP_F_HOST | UINT64_C(1) << HTTP_F_FORWARDED |
-	    UINT64_C(1) << HTTP_F_X_FORWARDED | UINT64_C(1) << HTTP_F_X_REQUEST_ID |
-	    UINT64_C(1) << HTTP_F_TRACEPARENT | UINT64_C(1) << HTTP_F_TRACESTATE |
-	    UINT64_C(1) << HTTP_F_CONTENT_LENGTH | UINT64_C(1) << HTTP_F_TRANSFER_ENCODING;
+	    HTTP_F_BIT(HTTP_F_HOST) | HTTP_F_BIT(HTTP_F_FORWARDED) |
+	    HTTP_F_BIT(HTTP_F_X_FORWARDED) | HTTP_F_BIT(HTTP_F_X_REQUEST_ID) |
+	    HTTP_F_BIT(HTTP_F_TRACEPARENT) | HTTP_F_BIT(HTTP_F_TRACESTATE) |
+	    HTTP_F_BIT(HTTP_F_CONTENT_LENGTH) | HTTP_F_BIT(HTTP_F_TRANSFER_ENCODING);
 	http_out_fields(&o, &tx->head, skip);
 	out_own(tx, u, identity, &o);
 	http_out_field(&o, STR("X-Request-Id"), tx->request_id);

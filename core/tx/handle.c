@@ -84,13 +84,9 @@ static int32_t host_header_each(merlon_tx *tx, int32_t dir, merlon_header_fn fn,
 /* Names that frame messages, belong to one connection, or are ours alone. */
 static bool edit_forbidden(struct str name)
 {
-	static const uint64_t ours =
-	    UINT64_C(1) << HTTP_F_CONNECTION | UINT64_C(1) << HTTP_F_CONTENT_LENGTH |
-	    UINT64_C(1) << HTTP_F_HOST | UINT64_C(1) << HTTP_F_KEEP_ALIVE |
-	    UINT64_C(1) << HTTP_F_PROXY_CONNECTION | UINT64_C(1) << HTTP_F_TE |
-	    UINT64_C(1) << HTTP_F_TRAILER | UINT64_C(1) << HTTP_F_TRANSFER_ENCODING |
-	    UINT64_C(1) << HTTP_F_UPGRADE | UINT64_C(1) << HTTP_F_EXPECT |
-	    UINT64_C(1) << HTTP_F_X_REQUEST_ID;
+	const uint64_t ours =
+	    HTTP_HOP_FIELDS | HTTP_F_BIT(HTTP_F_HOST) | HTTP_F_BIT(HTTP_F_X_REQUEST_ID);
+
 	return (ours >> http_field_id_of(name)) & 1;
 }
 

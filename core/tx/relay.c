@@ -177,8 +177,8 @@ enum step_result relay_head(merlon_tx *tx)
 	struct http_out o = {b, 0};
 	http_out_status(&o, h->status);
 	static const uint64_t skip =
-	    UINT64_C(1) << HTTP_F_CONTENT_LENGTH | UINT64_C(1) << HTTP_F_TRANSFER_ENCODING |
-	    UINT64_C(1) << HTTP_F_X_RATELIMIT | UINT64_C(1) << HTTP_F_X_REQUEST_ID;
+	    HTTP_F_BIT(HTTP_F_CONTENT_LENGTH) | HTTP_F_BIT(HTTP_F_TRANSFER_ENCODING) |
+	    HTTP_F_BIT(HTTP_F_X_RATELIMIT) | HTTP_F_BIT(HTTP_F_X_REQUEST_ID);
 	http_out_fields(&o, h, skip);
 	reply_common(tx, &o);
 	relay_out_framing(tx, &o);

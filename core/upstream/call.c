@@ -92,15 +92,6 @@ static struct call_answer *answer_new(size_t max_body)
 	return a;
 }
 
-struct call_answer *call_answer_failed(enum call_error error, const char *detail)
-{
-	struct call_answer *a = answer_new(0);
-
-	a->error = error;
-	a->detail = detail;
-	return a;
-}
-
 /* The first thing that is wrong counts. */
 static void answer_fail(struct call_answer *a, enum call_error error, const char *detail)
 {
@@ -269,12 +260,7 @@ static struct str host_of(const struct conf_upstream *u)
 /* Names that frame messages or belong to one connection; codings would have to be undone. */
 static bool field_refused(struct str name)
 {
-	static const uint64_t refused =
-	    UINT64_C(1) << HTTP_F_CONNECTION | UINT64_C(1) << HTTP_F_CONTENT_LENGTH |
-	    UINT64_C(1) << HTTP_F_KEEP_ALIVE | UINT64_C(1) << HTTP_F_PROXY_CONNECTION |
-	    UINT64_C(1) << HTTP_F_TE | UINT64_C(1) << HTTP_F_TRAILER |
-	    UINT64_C(1) << HTTP_F_TRANSFER_ENCODING | UINT64_C(1) << HTTP_F_UPGRADE |
-	    UINT64_C(1) << HTTP_F_EXPECT | UINT64_C(1) << HTTP_F_ACCEPT_ENCODING;
+	const uint64_t refused = HTTP_HOP_FIELDS | HTTP_F_BIT(HTTP_F_ACCEPT_ENCODING);
 
 	return (refused >> http_field_id_of(name)) & 1;
 }

@@ -41,8 +41,6 @@ const struct call_field *call_answer_fields(const struct call_answer *a, unsigne
 struct str call_answer_body(const struct call_answer *a);
 struct call_answer *call_answer_ref(struct call_answer *a); /* any thread */
 void call_answer_unref(struct call_answer *a);              /* any thread; the last one wipes */
-/* An answer without an exchange. */
-struct call_answer *call_answer_failed(enum call_error error, const char *detail);
 
 /* Hands over one reference; the call is gone by then. */
 typedef void call_done_fn(void *arg, struct call_answer *answer);

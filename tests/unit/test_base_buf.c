@@ -9,6 +9,9 @@
 
 #include "unit.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 static void a_full_buf_takes_nothing_of_what_does_not_fit(void)
 {
 	struct buf b;
@@ -264,7 +267,32 @@ static void small_pieces_behind_others_are_packed(void)
 	block_pool_deinit(&pool);
 }
 
-UNIT_MAIN("buf", UNIT(small_pieces_behind_others_are_packed),
+static void a_file_is_read_to_its_end(void)
+{
+	FILE *f = tmpfile();
+	struct buf b, small;
+	int fd = f ? fileno(f) : -1;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	for (int i = 0; i < 3000; i++)
+		CU_ASSERT_EQUAL_FATAL(fprintf(f, "%04d\n", i), 5);
+	CU_ASSERT_EQUAL(fflush(f), 0);
+	buf_init(&b, 15000);
+	CU_ASSERT_EQUAL(lseek(fd, 0, SEEK_SET), 0);
+	CU_ASSERT_EQUAL(buf_read(&b, fd), 0);
+	CU_ASSERT_EQUAL_FATAL(b.n, 15000);
+	CU_ASSERT_EQUAL(memcmp(b.p + 14995, "2999\n", 5), 0);
+	CU_ASSERT_EQUAL(buf_read(&b, fd), 0); /* at the end, full as it is */
+	buf_init(&small, 14999);
+	CU_ASSERT_EQUAL(lseek(fd, 0, SEEK_SET), 0);
+	CU_ASSERT_EQUAL(buf_read(&small, fd), BUF_E_FULL);
+	CU_ASSERT_EQUAL(buf_read(&small, -1), -EBADF);
+	buf_deinit(&small);
+	buf_deinit(&b);
+	fclose(f);
+}
+
+UNIT_MAIN("buf", UNIT(a_file_is_read_to_its_end), UNIT(small_pieces_behind_others_are_packed),
           UNIT(a_full_buf_takes_nothing_of_what_does_not_fit),
           UNIT(a_buf_grows_and_keeps_its_bytes), UNIT(a_buf_without_room_at_all),
           UNIT(a_pool_keeps_a_bounded_number_of_blocks),
