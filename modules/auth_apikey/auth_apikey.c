@@ -108,20 +108,6 @@ static int32_t refuse_key(struct instance *in, merlon_tx *tx, const struct key *
 }
 
 /* ---- where the key stands ---- */
-static bool bearer(struct merlon_str field, struct merlon_str *out)
-{
-	static const char scheme[] = "bearer";
-
-	if (field.len < 7 || (field.ptr[6] != ' ' && field.ptr[6] != '\t'))
-		return false;
-	for (unsigned i = 0; i < 6; i++) {
-		if ((field.ptr[i] | 0x20) != scheme[i])
-			return false;
-	}
-	*out = txt_trim((struct merlon_str){field.ptr + 6, field.len - 6});
-	return out->len > 0;
-}
-
 /* *ours: it stands in a header that carries nothing but API keys. */
 static bool find_key(merlon_tx *tx, struct merlon_str *out, bool *ours)
 {
@@ -129,7 +115,7 @@ static bool find_key(merlon_tx *tx, struct merlon_str *out, bool *ours)
 
 	*ours = false;
 	if (H->header_get(tx, MERLON_REQUEST, TXT("authorization"), 0, &field) == 0 &&
-	    bearer(field, out))
+	    txt_bearer(field, out))
 		return true;
 	*ours = true;
 	if (H->header_get(tx, MERLON_REQUEST, TXT("x-api-key"), 0, &field) != 0 &&

@@ -363,20 +363,6 @@ static void cancel(void *inst, void *w, merlon_tx *tx, uint64_t token, uint32_t 
 }
 
 /* ---- the hook ---- */
-static bool bearer(struct merlon_str field, struct merlon_str *out)
-{
-	static const char scheme[] = "bearer";
-
-	if (field.len < 7 || (field.ptr[6] != ' ' && field.ptr[6] != '\t'))
-		return false;
-	for (unsigned i = 0; i < 6; i++) {
-		if ((field.ptr[i] | 0x20) != scheme[i])
-			return false;
-	}
-	*out = txt_trim((struct merlon_str){field.ptr + 6, field.len - 6});
-	return out->len > 0;
-}
-
 /* What was verified by keys that are too old by now counts no more than they do. */
 static bool may_remember(const struct instance *in)
 {
@@ -397,7 +383,7 @@ static int32_t check(void *inst, void *worker, merlon_tx *tx, uint32_t group)
 	*s = (struct slot){.in = in, .w = w, .tx = tx};
 	s->wait = (struct provider_wait){.a = &w->attendant, .tx = tx, .fn = fetch_ended, .arg = s};
 	if (H->header_get(tx, MERLON_REQUEST, TXT("authorization"), 0, &field) != 0 ||
-	    !bearer(field, &s->token))
+	    !txt_bearer(field, &s->token))
 		return refuse(in, tx, MERLON_NOCRED, "no token was given");
 	if (sha_sum(w->sha, s->token, s->hash) != 0)
 		return MERLON_ERROR;

@@ -10,6 +10,22 @@
 
 #include "unit/unit.h"
 
+static void a_bearer_token_is_what_stands_behind_the_scheme(void)
+{
+	static const char *const none[] = {"",          "Bearer",    "Bearer ",
+	                                   "Bearer \t", "Bearerx y", "Basic eDp5",
+	                                   " Bearer x", "Bearer=x",  "Beare\x12 x"};
+	static const char *const some[] = {"Bearer x.y", "bEARER\tx.y", "Bearer   x.y \t"};
+	struct merlon_str token;
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		CU_ASSERT_FALSE(txt_bearer(txt_of(none[i]), &token));
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		CU_ASSERT_TRUE_FATAL(txt_bearer(txt_of(some[i]), &token));
+		CU_ASSERT_TRUE(txt_eq(token, TXT("x.y")));
+	}
+}
+
 static bool glob(const char *p, const char *t)
 {
 	return txt_glob(txt_of(p), txt_of(t));
@@ -360,7 +376,8 @@ static void windows_at_their_bounds(void)
 	CU_ASSERT_EQUAL(window_used(&w), 3);
 }
 
-UNIT_MAIN("common", UNIT(globs_match_whole_texts), UNIT(utf8_is_as_in_rfc3629),
+UNIT_MAIN("common", UNIT(globs_match_whole_texts),
+          UNIT(a_bearer_token_is_what_stands_behind_the_scheme), UNIT(utf8_is_as_in_rfc3629),
           UNIT(times_are_read), UNIT(times_round_trip), UNIT(networks_hold_their_addresses),
           UNIT(bad_networks_are_refused), UNIT(keys_are_made_and_recognised),
           UNIT(every_other_byte_breaks_the_crc), UNIT(the_crc_is_the_published_one),

@@ -22,6 +22,20 @@ struct merlon_str txt_trim(struct merlon_str s)
 	return s;
 }
 
+bool txt_bearer(struct merlon_str field, struct merlon_str *token)
+{
+	static const char scheme[] = "bearer";
+
+	if (field.len < 7 || (field.ptr[6] != ' ' && field.ptr[6] != '\t'))
+		return false;
+	for (unsigned i = 0; i < 6; i++) {
+		if ((field.ptr[i] | 0x20) != scheme[i])
+			return false;
+	}
+	*token = txt_trim((struct merlon_str){field.ptr + 6, field.len - 6});
+	return token->len > 0;
+}
+
 bool txt_glob(struct merlon_str pattern, struct merlon_str text)
 {
 	uint64_t p = 0, t = 0, star = UINT64_MAX, mark = 0;

@@ -25,6 +25,8 @@ static inline bool txt_eq(struct merlon_str a, struct merlon_str b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 struct merlon_str txt_trim(struct merlon_str s); /* SP, HTAB and CR at both ends */
+/* The token of an Authorization field's value (RFC 6750 §2.1). False: another scheme, or none. */
+bool txt_bearer(struct merlon_str field, struct merlon_str *token);
 /* '*' any bytes, '?' one byte; no recursion, at worst pattern times text. */
 bool txt_glob(struct merlon_str pattern, struct merlon_str text);
 bool txt_is_glob(struct merlon_str s);
