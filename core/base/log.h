@@ -20,7 +20,7 @@ enum log_level {
 };
 
 void log_set_level(enum log_level least);
-void log_set_fd(int fd); /* 2 at first */
+void log_set_fd(int fd); /* 2 at first; tests set others */
 /* Control bytes and bytes over 0x7e are written as \xNN, so a message stays one line. */
 void log_msg(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 /* At most `burst` lines a second from one place; the rest is counted and told with the next line.

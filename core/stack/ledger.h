@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Asynchronous work of modules belongs to a ledger {module, generation, tx}: timers, descriptor
- * watches, offloaded jobs and suspensions. What is outstanding when its owner ends is cancelled;
- * nothing fires after its cancel.
+ * watches, offloaded jobs, HTTP calls, calls of streams and suspensions. What is outstanding when
+ * its owner ends is cancelled; nothing fires after its cancel.
  *
  * Here also: the parts of a worker and of a tx that the stack room needs. core/tx embeds both as
  * first members.

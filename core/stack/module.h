@@ -40,7 +40,7 @@ struct build *build_load(struct str dir, struct str name, const struct merlon_ho
 /* The SHA-256 (hex) of the module's file as it is now, without loading it; false: it cannot be
  * read. */
 bool build_file_hash(struct str dir, struct str name, char hex[SHA256_HEX + 1]);
-unsigned build_count(void);
+unsigned build_count(void); /* loaded so far; for tests */
 void build_each(void (*fn)(void *arg, const struct build *b), void *arg);
 
 #endif

@@ -49,7 +49,7 @@ struct run {
 	struct attrs *attrs;
 	enum conf_group group;
 	bool reverse;   /* filter, response: entered lines, last first; goto counts as ignore, done
-	                 * goes on. To be   set between run_begin() and run_go() */
+	                 * goes on. To be set between run_begin() and run_go() */
 	unsigned depth; /* frames in use - 1 */
 	unsigned line_mark; /* attributes before the line under way */
 	struct run_frame f[RUN_DEPTH];

@@ -3,8 +3,9 @@
 /*
  * A generation: one loaded configuration with its stacks, routes and, on each worker, its
  * upstreams. Every tx keeps the one it began with. Workers count their own references without
- * atomics; when a worker's count falls to zero it stops the generation's instances there, and the
- * last worker to do so hands the generation back to the control thread.
+ * atomics; when a worker's count falls to zero it stops the generation's instances there. HTTP
+ * calls that others still wait for may hold its upstreams for longer; the last worker without
+ * either hands the generation back to the control thread.
  */
 #ifndef TX_GEN_H
 #define TX_GEN_H

@@ -114,7 +114,7 @@ struct merlon_tx {
 	const struct gen_route *route;
 	const struct stack *stack;      /* the route's, or the fallback */
 	const struct conf_model *model; /* of the catalogue; NULL: not known, or not in it */
-	unsigned upstream;              /* the model's, or the route's */
+	unsigned upstream; /* index into conf->upstreams: the model's, or the route's */
 	enum step_id step;
 	bool running;    /* the driver is on the stack */
 	bool again;      /* an event came meanwhile */
@@ -248,7 +248,8 @@ void tx_entered(merlon_tx *tx, const struct stack_line *l);
 /* Before every hook call: whose it is, and that it was entered. */
 void hook_begin(merlon_tx *tx, const struct stack_line *l, bool shadow);
 bool tx_has_entered(const merlon_tx *tx, const struct stack_line *l);
-/* Serialises the request head for the upstream. (forward.c) */
+/* Serialises the request head for the upstream. 0; or it does not fit, or identity_values() says
+ * no. (forward.c) */
 enum { FORWARD_E_LARGE = 1, FORWARD_E_IDENTITY = 2 };
 int forward_head(merlon_tx *tx, struct slice *out);
 /* What the upstream's identity_headers say, p NULL: nothing. False: one has no form that could be

@@ -5,10 +5,10 @@
  * for one exchange: another server or connection is tried only while write() has taken no byte. The
  * connection is pooled again only after a complete, clean exchange (promise P5).
  *
- * Lives in the tx's arena; the callbacks come from the loop, never from within a call into the
- * exchange. `head` and `body` only take note: what they lead to, an abort too, is done in `turn`,
- * `end`, `fault` or `writable`, one of which comes last in every turn that told something. The
- * head's text lives as long as the arena.
+ * Lives in the arena that it was given, its owner's (a tx, a call, a check); the callbacks come
+ * from the loop, never from within a call into the exchange. `head` and `body` only take note: what
+ * they lead to, an abort too, is done in `turn`, `end`, `fault` or `writable`, one of which comes
+ * last in every turn that told something. The head's text lives as long as the arena.
  */
 #ifndef UPSTREAM_EXCHANGE_H
 #define UPSTREAM_EXCHANGE_H

@@ -27,8 +27,8 @@ struct server {
 	struct tls_session *session;
 	unsigned users;
 	unsigned refs;
-	uint64_t keep_alive;
-	struct list idle; /* struct upstream_conn, last used first */
+	uint64_t keep_alive; /* ns */
+	struct list idle;    /* struct upstream_conn, last used first */
 	unsigned nidle;
 	struct loop_timer expiry;
 	unsigned inflight;
@@ -38,7 +38,7 @@ struct server {
 	uint16_t port;
 	unsigned naddrs;
 	struct net_addr addrs[RESOLVE_ADDRS_MAX];
-	uint64_t fresh_until;
+	uint64_t fresh_until; /* of addrs; monotonic ns, as all points in time here */
 	struct resolve_op *resolving;
 	struct list waiting; /* struct lookup */
 	/* health.c's */

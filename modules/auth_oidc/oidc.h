@@ -43,7 +43,7 @@ const struct identity *cache_get(struct cache *c, const uint8_t hash[SHA_LEN], u
 /* Takes id. until: the first second in which the token does not hold any more. */
 void cache_put(struct cache *c, const uint8_t hash[SHA_LEN], uint64_t epoch, int64_t until,
                int64_t expires, struct identity *id);
-uint32_t cache_count(const struct cache *c);
+uint32_t cache_count(const struct cache *c); /* for tests */
 
 /* ---- settings ---- */
 struct settings {
