@@ -6,6 +6,7 @@
  */
 #include "api/apipriv.h"
 
+#include "http/chars.h"
 #include "http/headers.h"
 
 static const struct api {
@@ -45,6 +46,9 @@ int api_refuse(int status, const char **why, const char *text)
 static bool model_valid(struct str model)
 {
 	if (model.n == 0 || model.n > API_MODEL_MAX)
+		return false;
+	/* Readers of text drop a byte order mark: they would see another model. */
+	if (str_starts(model, STR("\xef\xbb\xbf")))
 		return false;
 	for (size_t i = 0; i < model.n; i++)
 		if ((unsigned char)model.p[i] < 0x20 || model.p[i] == 0x7f)
@@ -137,6 +141,10 @@ static bool media_type_json(struct str content_type)
 
 	if (str_ieq(type, STR("application/json")))
 		return true;
+	/* There are readers to whom a type ends with a comma or a blank. */
+	for (size_t i = 0; i < type.n; i++)
+		if (type.p[i] != '/' && !http_is(type.p[i], CHAR_TOKEN))
+			return false;
 	return type.n > 5 && str_ieq((struct str){type.p + type.n - 5, 5}, STR("+json"));
 }
 
@@ -163,6 +171,9 @@ static int scan_begin(struct api_call *c, struct str type, const char **why)
 	struct str media = http_media_type(type);
 	struct str boundary;
 
+	/* Before a tab some find no end of the type. */
+	if (str_find(type, '\t') >= 0)
+		return api_refuse(415, why, "a tab in the Content-Type");
 	if ((c->kinds & API_BODY_JSON) && (!type.p || media_type_json(type))) {
 		if (type.p && !charset_utf8(type))
 			return api_refuse(415, why, "the body must be UTF-8");
@@ -276,6 +287,7 @@ const char *api_body_end(struct api_call *c)
 		why = take_model(c);
 	if (!why && c->model_required && !c->model.p)
 		why = "the body names no model";
+	c->ended = !why;
 	return why;
 }
 
@@ -294,6 +306,9 @@ uint64_t api_releasable(const struct api_call *c, uint64_t fed)
 		may = multipart_releasable(c->multipart);
 	else if (c->urlform)
 		may = urlform_releasable(c->urlform);
+	/* A request whose last byte has left is whole to the upstream, whatever its text lacks. */
+	if (c->scan && !c->ended && may == fed && may > 0)
+		may--;
 	return may < fed ? may : fed;
 }
 

@@ -40,6 +40,7 @@ struct api_call {
 	struct urlform *urlform;
 	struct form_want field;
 	bool model_required;
+	bool ended;     /* the body, and it is good */
 	bool has_usage; /* answers may tell of usage */
 	struct json_value usage_values[API_USAGE_WANTS];
 	struct json_scan *usage_scan;

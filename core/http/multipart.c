@@ -54,7 +54,8 @@ struct multipart {
 /* ---- the boundary ---- */
 static bool boundary_valid(struct str s)
 {
-	static const char marks[] = "'()+_,-./:=? ";
+	/* Without the comma, at which some end it, quotes or not. */
+	static const char marks[] = "'()+_-./:=? ";
 
 	if (s.n == 0 || s.n > FORM_BOUNDARY_MAX || s.p[s.n - 1] == ' ')
 		return false;
@@ -352,11 +353,12 @@ uint64_t multipart_releasable(const struct multipart *m)
 	case ST_END_CR:
 	case ST_OVER:
 		return m->hold;
+	/* A request that ends here would be whole, though its form is not. */
 	case ST_CONTENT:
 	case ST_DELIMITER:
 	case ST_DELIMITER_CR:
 	case ST_HEAD:
-		return m->fed;
+		return m->fed > 0 ? m->fed - 1 : 0;
 	}
 	return m->hold;
 }

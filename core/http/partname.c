@@ -86,7 +86,12 @@ enum form_name form_name_is(struct str name, struct str want)
 
 	if (str_eq(name, want))
 		return FORM_WANTED;
+	/* Readers of text drop a byte order mark; those of brackets begin with any of them. */
+	if (str_starts(name, STR("\xef\xbb\xbf")))
+		name = cut(name, 3);
 	name = str_trim(name);
+	while (name.n > 0 && (name.p[0] == '[' || name.p[0] == '.'))
+		name = cut(name, 1);
 	for (size_t i = 0; i < name.n; i++) {
 		char c = name.p[i];
 
@@ -236,6 +241,9 @@ static const char *take_line(struct str line, struct seen *seen, struct part_hea
 	for (size_t i = 0; i < value.n; i++)
 		if (!http_is(value.p[i], CHAR_VALUE))
 			return malformed;
+	/* There are readers that give the whole form up then, and go on without it. */
+	if (!str_utf8_valid(value))
+		return malformed;
 	return take_field((struct str){line.p, n}, value, seen, out);
 }
 

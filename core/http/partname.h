@@ -33,7 +33,7 @@ struct part_head {
 const char *part_head_read(struct str head, struct part_head *out);
 
 /* Whether a field is the wanted one. Doubtful: frameworks that fold case, that take "model[]" for a
- * list or "a[b]" for "a.b" and "a_b" would say so, others not. */
+ * list, "[model]" for "model", or "a[b]" for "a.b" and "a_b" would say so, others not. */
 enum form_name { FORM_OTHER, FORM_WANTED, FORM_DOUBTFUL };
 enum form_name form_name_is(struct str name, struct str want);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * application/x-www-form-urlencoded. Names and values are decoded byte by byte ('+', %XX); of names
- * as much is kept as tells whether it is the wanted one.
+ * application/x-www-form-urlencoded. Names and values are decoded byte by byte ('+', %XX); a name
+ * is kept until its end, which tells whether it is the wanted one.
  */
 #include "http/form.h"
 
@@ -76,8 +76,10 @@ static void put(struct urlform *f, char c)
 		/* A name ends there for some. */
 		if (c == 0)
 			fail(f, "a NUL stands in a name of the form");
-		/* A longer name is none that is wanted; its end does not matter. */
-		if (f->nname < FORM_NAME_MAX)
+		/* Blanks before a name, as many as one likes, are nothing to some. */
+		if (f->nname == FORM_NAME_MAX)
+			fail(f, "a name of the form is too long");
+		else
 			f->name[f->nname++] = c;
 	} else if (f->wanted && f->nvalue == f->want->max) {
 		fail(f, "the field that names the model is too long");
@@ -112,6 +114,9 @@ static void byte(struct urlform *f, char c)
 	} else if (c == '=' && !f->in_value) {
 		name_end(f);
 		f->in_value = true;
+	} else if (c == '=' && f->wanted && f->nvalue > 0 && f->value[f->nvalue - 1] == ']') {
+		/* There are parsers whose names end with the last bracket before a '='. */
+		fail(f, "a name of the form can be read in two ways");
 	} else if (c == ';' || (unsigned char)c <= 0x20 || (unsigned char)c >= 0x7f) {
 		/* A semicolon divides pairs in some parsers. */
 		fail(f, "a byte of the form is not encoded");

@@ -57,19 +57,20 @@ static uint64_t releasable(const struct scan *s)
 	return s->kind == MULTIPART ? multipart_releasable(s->m) : urlform_releasable(s->u);
 }
 
-/* The offset of what must wait: the dashes of the closing delimiter, or the last byte. */
+/* The offset of what must wait: the dashes of the closing delimiter, or at least the last byte. A
+ * request whose form ends too early is whole to who sees its last byte. */
 static uint64_t held_from(enum kind kind, struct str boundary, struct str body)
 {
 	char close[100];
 	int n = snprintf(close, sizeof(close), "--%.*s--", STR_FMT(boundary));
 	const char *at = NULL;
 
-	if (kind == URLFORM)
-		return body.n > 0 ? body.n - 1 : 0;
-	for (size_t i = 0; i + (size_t)n <= body.n; i++)
+	for (size_t i = 0; kind == MULTIPART && i + (size_t)n <= body.n; i++)
 		if (memcmp(body.p + i, close, (size_t)n) == 0)
 			at = body.p + i;
-	return at ? (uint64_t)(at - body.p + n - 2) : body.n;
+	if (!at)
+		return body.n > 0 ? body.n - 1 : 0;
+	return (uint64_t)(at - body.p + n - 2);
 }
 
 /* Feeds pieces of that size, the first one of another. */
@@ -202,6 +203,9 @@ static const struct {
     {S(ONE("Content-Disposition: form-data; name=\"model.x\"\r\n\r\n")), false, NULL},
     {S(ONE("Content-Disposition: form-data; name=\" model\"\r\n\r\n")), false, NULL},
     {S(ONE("Content-Disposition: form-data; name=\"model \"\r\n\r\n")), false, NULL},
+    {S(ONE("Content-Disposition: form-data; name=\"[model]\"\r\n\r\n")), false, NULL},
+    {S(ONE("Content-Disposition: form-data; name=\".model\"\r\n\r\n")), false, NULL},
+    {S(ONE("Content-Disposition: form-data; name=\"\xef\xbb\xbfmodel\"\r\n\r\n")), false, NULL},
     {S(ONE("Content-Disposition: form-data; name=\"_charset_\"\r\n\r\n")), false, NULL},
     /* heads */
     {S(ONE("\r\n")), false, NULL},
@@ -238,6 +242,8 @@ static const struct {
     {S(ONE("Content-Disposition: form-data; name=\"a\"\rX: y\r\n\r\n")), false, NULL},
     {S(ONE("Content-Disposition: form-data; name=\"--XX\"\r\n\r\n")), false, NULL},
     {S(ONE("X: --XX--\r\n" OTHER)), false, NULL},
+    {S(ONE("X: \xff\r\n" OTHER)), false, NULL},
+    {S(ONE("Content-Disposition: form-data; name=a; filename=\"\xe9.png\"\r\n\r\n")), false, NULL},
     {S(ONE("Content-Type: text/plain\r\nContent-Type: text/plain\r\n" OTHER)), false, NULL},
     {S(ONE("Content-Type: multipart/mixed; boundary=YY\r\n" OTHER)), false, NULL},
     {S(ONE("Content-Type: Message/rfc822\r\n" OTHER)), false, NULL},
@@ -285,6 +291,15 @@ static const struct {
     {S("model=v&model%5B%5D=w"), false, NULL},
     {S("MODEL=v"), false, NULL},
     {S("+model=v"), false, NULL},
+    {S("model=v&[model]=w"), false, NULL},
+    {S("model=v&%5bmodel%5d=w"), false, NULL},
+    {S("model=v&[[model=w"), false, NULL},
+    {S("model=v&.model=w"), false, NULL},
+    {S("model=v&%EF%BB%BFmodel=w"), false, NULL},
+    {S("model=v&%EF%BB%BF=w&[=1&.models=2"), true, "v"},
+    {S("model=a]=b"), false, NULL},
+    {S("model=a%5d=b"), false, NULL},
+    {S("model=a]%3Db&x=a]=b"), true, "a]=b"},
     {S("model%00=v"), false, NULL},
     {S("model%00x=v"), false, NULL},
     {S("a%00=v"), false, NULL},
@@ -365,6 +380,7 @@ static void boundaries(void)
 	    {"multipart/form-data; x=\"boundary=b\"; boundary=a", NULL},
 	    {"multipart/form-data; boundary=a; charset=utf-7", NULL},
 	    {"multipart/form-data; boundary=a,b", NULL},
+	    {"multipart/form-data; boundary=\"a,b\"", NULL},
 	    {"multipart/form-data; boundary=a b", NULL},
 	    {"multipart/form-data; boundary=a;", NULL},
 	};
@@ -560,6 +576,15 @@ static void ceilings(void)
 		CU_ASSERT_EQUAL(buf_adds(&b, STR(END)), 0);
 		CU_ASSERT_EQUAL(read_in(MULTIPART, STR(B), buf_str(&b), 1, 100) == NULL,
 		                parts == FORM_PARTS);
+	}
+	for (size_t n = FORM_NAME_MAX; n <= FORM_NAME_MAX + 1; n++) {
+		buf_reset(&b);
+		CU_ASSERT_EQUAL(buf_addf(&b, "model=v&"), 0);
+		for (size_t i = 0; i < n; i++)
+			CU_ASSERT_EQUAL(buf_adds(&b, STR("x")), 0);
+		CU_ASSERT_EQUAL(buf_adds(&b, STR("=w")), 0);
+		CU_ASSERT_EQUAL(read_in(URLFORM, STR(""), buf_str(&b), 1, 100) == NULL,
+		                n == FORM_NAME_MAX);
 	}
 	buf_deinit(&b);
 	arena_deinit(&arena);
