@@ -37,15 +37,6 @@ __attribute__((format(printf, 2, 3))) static void wrong(struct reading *r, const
 		r->fn(r->arg, r->line, text);
 }
 
-static bool plain(struct merlon_str s)
-{
-	for (uint64_t i = 0; i < s.len; i++) {
-		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
-			return false;
-	}
-	return true;
-}
-
 /* The text of a value; ptr NULL: it is none that may stand here, which is said. */
 static struct merlon_str text_of(struct reading *r, const char *member, const json_t *v)
 {
@@ -56,7 +47,7 @@ static struct merlon_str text_of(struct reading *r, const char *member, const js
 		return wrong(r, "%s must be text", member), none;
 	if (s.len == 0 || s.len > TEXT_MAX)
 		return wrong(r, "%s must have 1 to %d characters", member, TEXT_MAX), none;
-	if (!plain(s))
+	if (!txt_is_plain(s))
 		return wrong(r, "%s holds control characters", member), none;
 	r->bytes += s.len;
 	return s;

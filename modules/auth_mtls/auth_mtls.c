@@ -168,15 +168,6 @@ static int32_t refuse_bad(const struct instance *in, merlon_tx *tx, struct merlo
 }
 
 /* ---- the certificate's names ---- */
-static struct merlon_str text_attr(merlon_tx *tx, struct merlon_str key)
-{
-	struct merlon_val v;
-
-	if (H->attr_get(tx, key, &v) != 0 || v.type != MERLON_VAL_STR)
-		return (struct merlon_str){NULL, 0};
-	return v.u.str;
-}
-
 /* *v is an empty list where the attribute is missing. */
 static void list_attr(merlon_tx *tx, struct merlon_str key, struct merlon_val *v)
 {
@@ -260,7 +251,7 @@ static bool by_dns(const struct instance *in, merlon_tx *tx, struct room *room, 
 
 static bool by_cn(const struct instance *in, merlon_tx *tx, struct found *f)
 {
-	struct merlon_str cn = text_attr(tx, TXT("tls.client.cn"));
+	struct merlon_str cn = txt_attr(H, tx, TXT("tls.client.cn"));
 
 	if (!cn.ptr)
 		return false;
@@ -272,7 +263,7 @@ static bool by_cn(const struct instance *in, merlon_tx *tx, struct found *f)
 static const char *unclean(merlon_tx *tx)
 {
 	static const char *const lists[] = {"tls.client.uris", "tls.client.dns"};
-	const char *wrong = name_clean(text_attr(tx, TXT("tls.client.cn")));
+	const char *wrong = name_clean(txt_attr(H, tx, TXT("tls.client.cn")));
 	struct merlon_val v;
 
 	for (size_t k = 0; k < 2; k++) {
@@ -358,7 +349,7 @@ static int set_mapped(const struct instance *in, merlon_tx *tx, struct room *roo
 static struct merlon_str short_fingerprint(merlon_tx *tx, char out[5 + FINGERPRINT_SHOWN])
 {
 	static const char hash[] = "sha256:";
-	struct merlon_str s = text_attr(tx, TXT("tls.client.fingerprint"));
+	struct merlon_str s = txt_attr(H, tx, TXT("tls.client.fingerprint"));
 
 	if (s.len >= sizeof(hash) - 1 && memcmp(s.ptr, hash, sizeof(hash) - 1) == 0)
 		s = (struct merlon_str){s.ptr + sizeof(hash) - 1, s.len - (sizeof(hash) - 1)};

@@ -54,11 +54,7 @@ static bool is_name(const json_t *v)
 {
 	struct merlon_str s = text_of(v);
 
-	for (uint64_t i = 0; i < s.len; i++) {
-		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
-			return false;
-	}
-	return s.len > 0;
+	return s.len > 0 && txt_is_plain(s);
 }
 
 static bool put_text(struct layout *l, const struct jwt *t, struct merlon_str path,

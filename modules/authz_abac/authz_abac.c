@@ -48,63 +48,37 @@ static int32_t create(merlon_ctx *ctx, const merlon_cfg *cfg, void **inst)
 }
 
 /* ---- refusing ---- */
-struct text {
-	char p[640];
-	uint64_t n;
-};
-
-/* Long names are cut: the record holds them whole elsewhere. */
-static void put(struct text *t, struct merlon_str s)
-{
-	uint64_t n = s.len < 128 ? s.len : 128;
-
-	if (n > sizeof(t->p) - t->n)
-		n = sizeof(t->p) - t->n;
-	if (n > 0)
-		memcpy(t->p + t->n, s.ptr, n);
-	t->n += n;
-}
-
-static struct merlon_str text_attr(merlon_tx *tx, struct merlon_str key)
-{
-	struct merlon_val v;
-
-	if (H->attr_get(tx, key, &v) != 0 || v.type != MERLON_VAL_STR)
-		return (struct merlon_str){NULL, 0};
-	return v.u.str;
-}
-
-static void put_reason(struct text *t, const struct decision *d)
+static void put_reason(struct txt_line *t, const struct decision *d)
 {
 	if (!d->policy) {
-		put(t, TXT("no policy allows it"));
+		txt_put(t, TXT("no policy allows it"));
 	} else if (d->fault) {
-		put(t, TXT("policy "));
-		put(t, d->policy->name);
-		put(t, TXT(" cannot be evaluated: "));
-		put(t, d->attr);
-		put(t, TXT(" "));
-		put(t, txt_of(d->fault));
+		txt_put(t, TXT("policy "));
+		txt_put(t, d->policy->name);
+		txt_put(t, TXT(" cannot be evaluated: "));
+		txt_put(t, d->attr);
+		txt_put(t, TXT(" "));
+		txt_put(t, txt_of(d->fault));
 	} else {
-		put(t, TXT("policy "));
-		put(t, d->policy->name);
-		put(t, TXT(" denies it"));
+		txt_put(t, TXT("policy "));
+		txt_put(t, d->policy->name);
+		txt_put(t, TXT(" denies it"));
 	}
 }
 
 /* The client is not told which policy: what the rules are is not its business. */
 static void refuse(struct instance *in, merlon_tx *tx, const struct decision *d)
 {
-	struct merlon_str action = text_attr(tx, TXT("action"));
-	struct merlon_str model = text_attr(tx, TXT("res.id"));
-	struct text text = {.n = 0}, detail = {.n = 0};
+	struct merlon_str action = txt_attr(H, tx, TXT("action"));
+	struct merlon_str model = txt_attr(H, tx, TXT("res.id"));
+	struct txt_line text = {.n = 0}, detail = {.n = 0};
 	struct merlon_fail f = {.size = sizeof(f)};
 
-	put(&text, TXT("not allowed to "));
-	put(&text, action.ptr ? action : TXT("do this"));
+	txt_put(&text, TXT("not allowed to "));
+	txt_put(&text, action.ptr ? action : TXT("do this"));
 	if (model.ptr && action.ptr)
-		put(&text,
-		    txt_eq(action, TXT("predict")) ? TXT(" with this model") : TXT(" this model"));
+		txt_put(&text, txt_eq(action, TXT("predict")) ? TXT(" with this model")
+		                                              : TXT(" this model"));
 	put_reason(&detail, d);
 	f.text = (struct merlon_str){text.p, text.n};
 	f.detail = (struct merlon_str){detail.p, detail.n};

@@ -80,15 +80,6 @@ const merlon_cfg *group_at(struct reading *r, const merlon_cfg *cfg, const char 
 }
 
 /* ---- policies ---- */
-static bool printable(struct merlon_str s)
-{
-	for (uint64_t i = 0; i < s.len; i++) {
-		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
-			return false;
-	}
-	return true;
-}
-
 static struct merlon_str make_label(struct reading *r, const merlon_cfg *cfg, const char *key,
                                     const char *name)
 {
@@ -113,7 +104,7 @@ static void read_name(struct reading *r, const merlon_cfg *c, struct policy *p,
 
 	if (r->h->cfg_get(c, "name", &v) != 0)
 		return; /* required: the host has said so */
-	if (v.u.str.len == 0 || v.u.str.len > NAME_MAX_LEN || !printable(v.u.str)) {
+	if (v.u.str.len == 0 || v.u.str.len > NAME_MAX_LEN || !txt_is_plain(v.u.str)) {
 		wrong(r, c, "name", "must have 1 to %d characters and no control characters",
 		      NAME_MAX_LEN);
 		return;

@@ -56,26 +56,17 @@ struct question {
 	uint32_t need;
 };
 
-static struct merlon_str text_attr(merlon_tx *tx, struct merlon_str key)
-{
-	struct merlon_val v;
-
-	if (H->attr_get(tx, key, &v) != 0 || v.type != MERLON_VAL_STR)
-		return (struct merlon_str){NULL, 0};
-	return v.u.str;
-}
-
 /* one: room for a role that stands alone as text. */
 static void ask(merlon_tx *tx, struct question *q, struct merlon_str *one)
 {
 	struct merlon_val v;
 
 	*q = (struct question){.tx = tx,
-	                       .sub = text_attr(tx, TXT("id.sub")),
-	                       .org = text_attr(tx, TXT("id.org")),
-	                       .action = text_attr(tx, TXT("action")),
+	                       .sub = txt_attr(H, tx, TXT("id.sub")),
+	                       .org = txt_attr(H, tx, TXT("id.org")),
+	                       .action = txt_attr(H, tx, TXT("action")),
 	                       /* Of a training job too it is the model that is named. */
-	                       .model = text_attr(tx, TXT("res.id"))};
+	                       .model = txt_attr(H, tx, TXT("res.id"))};
 	q->need = policy_need(q->action);
 	if (H->attr_get(tx, TXT("id.roles"), &v) != 0)
 		return;
@@ -135,41 +126,24 @@ static const struct role *decide(const struct policy *p, const struct question *
 }
 
 /* ---- refusing ---- */
-struct text {
-	char p[640];
-	uint64_t n;
-};
-
-/* Long names are cut: the record holds them whole elsewhere. */
-static void put(struct text *t, struct merlon_str s)
-{
-	uint64_t n = s.len < 128 ? s.len : 128;
-
-	if (n > sizeof(t->p) - t->n)
-		n = sizeof(t->p) - t->n;
-	if (n > 0)
-		memcpy(t->p + t->n, s.ptr, n);
-	t->n += n;
-}
-
 static int32_t refuse(struct instance *in, const struct question *q)
 {
 	struct merlon_str action = q->action.ptr ? q->action : TXT("an unknown action");
-	struct text text = {.n = 0}, detail = {.n = 0};
+	struct txt_line text = {.n = 0}, detail = {.n = 0};
 	struct merlon_fail f = {.size = sizeof(f)};
 
-	put(&text, TXT("not allowed to "));
-	put(&text, q->action.ptr ? q->action : TXT("do this"));
+	txt_put(&text, TXT("not allowed to "));
+	txt_put(&text, q->action.ptr ? q->action : TXT("do this"));
 	if (q->model.ptr && q->action.ptr)
-		put(&text, txt_eq(q->action, TXT("predict")) ? TXT(" with this model")
-		                                             : TXT(" this model"));
-	put(&detail, TXT("no role of "));
-	put(&detail, q->sub.ptr ? q->sub : TXT("the unknown"));
-	put(&detail, TXT(" allows "));
-	put(&detail, action);
+		txt_put(&text, txt_eq(q->action, TXT("predict")) ? TXT(" with this model")
+		                                                 : TXT(" this model"));
+	txt_put(&detail, TXT("no role of "));
+	txt_put(&detail, q->sub.ptr ? q->sub : TXT("the unknown"));
+	txt_put(&detail, TXT(" allows "));
+	txt_put(&detail, action);
 	if (q->model.ptr) {
-		put(&detail, TXT(" on model "));
-		put(&detail, q->model);
+		txt_put(&detail, TXT(" on model "));
+		txt_put(&detail, q->model);
 	}
 	f.text = (struct merlon_str){text.p, text.n};
 	f.detail = (struct merlon_str){detail.p, detail.n};

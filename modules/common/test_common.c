@@ -26,6 +26,31 @@ static void a_bearer_token_is_what_stands_behind_the_scheme(void)
 	}
 }
 
+static void a_line_takes_a_part_of_long_names_and_no_more_than_it_holds(void)
+{
+	char name[TXT_PUT_MAX + 1];
+	struct txt_line line = {.n = 0};
+
+	memset(name, 'x', sizeof(name));
+	txt_put(&line, TXT("not "));
+	txt_put(&line, (struct merlon_str){NULL, 0});
+	txt_put(&line, (struct merlon_str){name, sizeof(name)});
+	CU_ASSERT_EQUAL(line.n, 4 + TXT_PUT_MAX);
+	CU_ASSERT_EQUAL(memcmp(line.p, "not xx", 6), 0);
+	for (int i = 0; i < 9; i++)
+		txt_put(&line, (struct merlon_str){name, sizeof(name)});
+	CU_ASSERT_EQUAL(line.n, sizeof(line.p));
+}
+
+static void controls_are_not_plain(void)
+{
+	CU_ASSERT_TRUE(txt_is_plain(TXT("")));
+	CU_ASSERT_TRUE(txt_is_plain(TXT(" ~\xc3\xa4\xff")));
+	CU_ASSERT_FALSE(txt_is_plain(TXT("a\0b")));
+	CU_ASSERT_FALSE(txt_is_plain(TXT("a\x1f")));
+	CU_ASSERT_FALSE(txt_is_plain(TXT("\x7f")));
+}
+
 static bool glob(const char *p, const char *t)
 {
 	return txt_glob(txt_of(p), txt_of(t));
@@ -376,7 +401,8 @@ static void windows_at_their_bounds(void)
 	CU_ASSERT_EQUAL(window_used(&w), 3);
 }
 
-UNIT_MAIN("common", UNIT(globs_match_whole_texts),
+UNIT_MAIN("common", UNIT(globs_match_whole_texts), UNIT(controls_are_not_plain),
+          UNIT(a_line_takes_a_part_of_long_names_and_no_more_than_it_holds),
           UNIT(a_bearer_token_is_what_stands_behind_the_scheme), UNIT(utf8_is_as_in_rfc3629),
           UNIT(times_are_read), UNIT(times_round_trip), UNIT(networks_hold_their_addresses),
           UNIT(bad_networks_are_refused), UNIT(keys_are_made_and_recognised),

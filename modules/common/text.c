@@ -22,6 +22,35 @@ struct merlon_str txt_trim(struct merlon_str s)
 	return s;
 }
 
+struct merlon_str txt_attr(const struct merlon_host *h, merlon_tx *tx, struct merlon_str key)
+{
+	struct merlon_val v;
+
+	if (h->attr_get(tx, key, &v) != 0 || v.type != MERLON_VAL_STR)
+		return (struct merlon_str){NULL, 0};
+	return v.u.str;
+}
+
+void txt_put(struct txt_line *t, struct merlon_str s)
+{
+	uint64_t n = s.len < TXT_PUT_MAX ? s.len : TXT_PUT_MAX;
+
+	if (n > sizeof(t->p) - t->n)
+		n = sizeof(t->p) - t->n;
+	if (n > 0)
+		memcpy(t->p + t->n, s.ptr, n);
+	t->n += n;
+}
+
+bool txt_is_plain(struct merlon_str s)
+{
+	for (uint64_t i = 0; i < s.len; i++) {
+		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
+			return false;
+	}
+	return true;
+}
+
 bool txt_bearer(struct merlon_str field, struct merlon_str *token)
 {
 	static const char scheme[] = "bearer";

@@ -25,6 +25,17 @@ static inline bool txt_eq(struct merlon_str a, struct merlon_str b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 struct merlon_str txt_trim(struct merlon_str s); /* SP, HTAB and CR at both ends */
+bool txt_is_plain(struct merlon_str s);          /* neither controls nor DEL in it */
+/* A text attribute of the tx; ptr NULL: not set, or of another type. */
+struct merlon_str txt_attr(const struct merlon_host *h, merlon_tx *tx, struct merlon_str key);
+/* A reason that is put together; begins zeroed. Each part is cut at TXT_PUT_MAX bytes: the record
+ * holds long names whole elsewhere. */
+#define TXT_PUT_MAX 128
+struct txt_line {
+	char p[640];
+	uint64_t n;
+};
+void txt_put(struct txt_line *t, struct merlon_str s);
 /* The token of an Authorization field's value (RFC 6750 §2.1). False: another scheme, or none. */
 bool txt_bearer(struct merlon_str field, struct merlon_str *token);
 /* '*' any bytes, '?' one byte; no recursion, at worst pattern times text. */
