@@ -79,17 +79,10 @@ static bool is_taken(struct str name)
 	return false;
 }
 
-static const struct conf_node *node_of(const struct conf_node *group, struct str key)
-{
-	const struct conf_node *n = conf_child(group, key);
-
-	return n ? n : group;
-}
-
 static void check_name(const struct conf_upstream *u, const struct conf_identity *h,
                        struct conf_diag *d)
 {
-	const struct conf_node *at = node_of(h->node, STR("name"));
+	const struct conf_node *at = conf_child_or_self(h->node, STR("name"));
 
 	if (is_taken(h->name)) {
 		conf_error(d, at, "header \"%.*s\" cannot tell an identity: it has another meaning",
@@ -117,7 +110,7 @@ static void more(void *item, const struct conf_node *n, struct arena *a, struct 
 	h->node = n;
 	conf_check_header(&as_header, n, d);
 	if (h->attribute.n > 0)
-		check_attribute(h->attribute, node_of(n, STR("value")), d);
+		check_attribute(h->attribute, conf_child_or_self(n, STR("value")), d);
 }
 
 void conf_identity(struct conf_upstream *u, struct arena *a, struct conf_diag *d)

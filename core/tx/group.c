@@ -50,9 +50,16 @@ static int32_t call_check(merlon_tx *tx, const struct stack_line *l, enum conf_g
 
 const struct run_ops check_ops = {call_check, group_decided, group_discard};
 
+void group_counted(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code)
+{
+	(void)tx;
+	(void)g;
+	if (code >= 1 && code <= MERLON_CODE_MAX && l->verdicts[code])
+		stat_add(l->verdicts[code], 1);
+}
+
 void group_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code)
 {
-	(void)g;
 	if (tx->ndecisions == tx->decisions_cap) {
 		unsigned cap = tx->decisions_cap ? tx->decisions_cap * 2 : 8;
 		struct decision *v = arena_alloc(&tx->arena, cap * sizeof(*v));
@@ -69,8 +76,7 @@ void group_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g,
 	    .policy = mine ? tx->line_policy : STR_NONE,
 	    .fail = mine ? tx->line_fail : NULL,
 	};
-	if (code >= 1 && code <= MERLON_CODE_MAX && l->verdicts[code])
-		stat_add(l->verdicts[code], 1);
+	group_counted(tx, l, g, code);
 	tx->shadow_hook = false;
 }
 

@@ -17,15 +17,6 @@ static int32_t call_close(merlon_tx *tx, const struct stack_line *l, enum conf_g
 	return hook_audit_close(l->ctx, tx);
 }
 
-static void close_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g,
-                          int32_t code)
-{
-	(void)tx;
-	(void)g;
-	if (code >= 1 && code <= MERLON_CODE_MAX && l->verdicts[code])
-		stat_add(l->verdicts[code], 1);
-}
-
 static void audit_count(const merlon_tx *tx)
 {
 	const struct gen_route *r = tx->route;
@@ -43,7 +34,7 @@ static void audit_count(const merlon_tx *tx)
 
 enum step_result step_audit(merlon_tx *tx)
 {
-	static const struct run_ops ops = {call_close, close_decided, group_discard};
+	static const struct run_ops ops = {call_close, group_counted, group_discard};
 	struct refusal sent = tx->refusal;
 	struct str reason = tx->reason;
 	uint32_t end = tx->end;

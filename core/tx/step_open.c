@@ -12,18 +12,9 @@ static int32_t call_open(merlon_tx *tx, const struct stack_line *l, enum conf_gr
 	return hook_audit_open(l->ctx, tx);
 }
 
-/* Answers of the audit group are no decisions about the request: they are counted, not recorded. */
-static void open_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code)
-{
-	(void)tx;
-	(void)g;
-	if (code >= 1 && code <= MERLON_CODE_MAX && l->verdicts[code])
-		stat_add(l->verdicts[code], 1);
-}
-
 enum step_result step_open(merlon_tx *tx)
 {
-	static const struct run_ops ops = {call_open, open_decided, group_discard};
+	static const struct run_ops ops = {call_open, group_counted, group_discard};
 	enum step_result r = group_walk(tx, G_AUDIT, &ops, false);
 	if (r == STEP_REFUSE) {
 		tx->refusal = (struct refusal){0};

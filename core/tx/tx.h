@@ -243,6 +243,8 @@ enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_o
 enum step_result group_refuse(merlon_tx *tx, enum conf_group g, struct verdict v);
 extern const struct run_ops check_ops;
 void group_decided(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code);
+/* Answers of the audit group are no decisions about the request: they are counted, not recorded. */
+void group_counted(merlon_tx *tx, const struct stack_line *l, enum conf_group g, int32_t code);
 void group_discard(merlon_tx *tx, const struct stack_line *l);
 void tx_entered(merlon_tx *tx, const struct stack_line *l);
 /* Before every hook call: whose it is, and that it was entered. */
