@@ -95,6 +95,9 @@ enum form_name form_name_is(struct str name, struct str want)
 	for (size_t i = 0; i < name.n; i++) {
 		char c = name.p[i];
 
+		/* Some ignore what follows the bracket that closes a name. */
+		if (c == ']' && k == want.n)
+			return FORM_DOUBTFUL;
 		if (c == ']')
 			continue;
 		if (k == want.n)
@@ -135,8 +138,10 @@ static const char *take_name(const struct part_param *p, struct part_head *out)
 	if (p->value.n == 0 || p->value.n > FORM_NAME_MAX || !str_utf8_valid(p->value) ||
 	    str_find(p->value, '%') >= 0)
 		return "a name of the form is not plain text";
-	/* Single quotes are quotes to some. */
-	if (!p->quoted && str_find(p->value, '\'') >= 0)
+	/* Single quotes are quotes to some. To others a name without any is none when a blank
+	 * follows; behind the value stands at least its line's CR. */
+	if (!p->quoted && (str_find(p->value, '\'') >= 0 ||
+	                   (p->value.p[p->value.n] != ';' && p->value.p[p->value.n] != '\r')))
 		return "a name of the form is not plain text";
 	out->name = p->value;
 	return NULL;
@@ -162,6 +167,9 @@ static const char *disposition(struct str value, struct seen *seen, struct part_
 	const char *why = NULL;
 	struct part_param p;
 
+	/* Before a tab some find no name. */
+	if (str_find(first, '\t') >= 0 || str_find(value, '\t') >= 0)
+		return "the head of a part of the form can be read in two ways";
 	if (!str_ieq(first, STR("form-data")))
 		return "a part of the form is no form-data";
 	while (!why && part_param_next(&value, &p))
