@@ -22,12 +22,11 @@ static const char *const words[] = {"This",  "is", "the",     "demo",  "model",
                                     "which", "is", "talking", "words", "again"};
 static const char *const models[] = {"demo-model", "demo-embedding"};
 
-enum { W_MODEL, W_STREAM, W_USAGE, W_INPUT, W_ENCODING, W_COUNT };
+enum { W_MODEL, W_STREAM, W_USAGE, W_ENCODING, W_COUNT };
 static const struct json_want wants[W_COUNT] = {
     [W_MODEL] = {"model", 1u << JSON_STRING, MODEL_LEN_MAX},
     [W_STREAM] = {"stream", 1u << JSON_TRUE | 1u << JSON_FALSE | 1u << JSON_NULL, 8},
     [W_USAGE] = {"stream_options.include_usage", 1u << JSON_TRUE | 1u << JSON_FALSE, 8},
-    [W_INPUT] = {"input", 0, 0},
     [W_ENCODING] = {"encoding_format", 1u << JSON_STRING, 16},
 };
 

@@ -73,7 +73,9 @@ struct reader {
 	size_t nmap;
 	size_t cap;
 	bool includes;
-	unsigned count; /* of included files */
+	unsigned count;             /* of included files */
+	const struct conf_node *at; /* the setting that names the first file; NULL: none does */
+	struct str what;            /* that setting, for messages */
 	struct conf_diag *d;
 };
 struct source {
@@ -120,6 +122,9 @@ static void say_unread(struct reader *r, const struct source *src, int result)
 	if (src->from)
 		conf_error_at(r->d, src->from->file, src->from_line, "@include \"%s\": %s",
 		              src->file, why);
+	else if (r->at)
+		conf_error(r->d, r->at, "%.*s file %s%s %s", STR_FMT(r->what), src->file,
+		           result < 0 ? ":" : "", why);
 	else
 		conf_error_at(r->d, src->file, 0, "%s", why);
 }
@@ -348,6 +353,14 @@ static struct conf_node *read_tree(struct reader *r, struct source *src, const s
 struct conf_node *conf_read(const char *path, struct arena *a, struct conf_diag *d)
 {
 	struct reader r = {.includes = true, .d = d};
+	struct source src = {.file = keep_name(path)};
+	return read_tree(&r, &src, NULL, a);
+}
+
+struct conf_node *conf_read_named(const char *path, const struct conf_node *at, struct str what,
+                                  struct arena *a, struct conf_diag *d)
+{
+	struct reader r = {.includes = true, .d = d, .at = at, .what = what};
 	struct source src = {.file = keep_name(path)};
 	return read_tree(&r, &src, NULL, a);
 }

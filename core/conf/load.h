@@ -13,6 +13,10 @@
  * Integers that do not fit and \x00 are found by a scan of the text before libconfig would bend
  * them; duplicate keys are errors. */
 struct conf_node *conf_read(const char *path, struct arena *a, struct conf_diag *d);
+/* The same for a file that the setting `at` names: where it cannot be read, the error stands there
+ * and begins with `what`. */
+struct conf_node *conf_read_named(const char *path, const struct conf_node *at, struct str what,
+                                  struct arena *a, struct conf_diag *d);
 /* The same for a text that is already in memory; `file` is for messages and for relative paths, and
  * @include is refused where `includes` is false. */
 struct conf_node *conf_parse(struct str text, const char *file, bool includes, struct arena *a,

@@ -159,7 +159,9 @@ static void sub_part(struct merlon_cfg *c, struct opt_value *v, const struct con
 	struct merlon_cfg *p = &v->parts[v->nparts];
 
 	if (n->type != CONF_GROUP) {
-		opt_error(c, n, v->o->key, "must hold groups: { key = value; }");
+		opt_error(c, n, v->o->key,
+		          v->o->type == MERLON_OPT_LIST ? "must hold groups: { key = value; }"
+		                                        : "must be a group: { key = value; }");
 		return;
 	}
 	part_init(p, c, v, n);
@@ -178,7 +180,10 @@ static void check_conffile(struct merlon_cfg *c, struct opt_value *v, size_t str
 	}
 	v->path = conf_path(v->node, v->node->u.s, c->a);
 	path = str_dup(v->path);
-	root = conf_read(path, c->a, c->d);
+	root = conf_read_named(
+	    path, v->node,
+	    arena_printf(c->a, "%.*s: %.*s%s", STR_FMT(c->module), STR_FMT(c->prefix), v->o->key),
+	    c->a, c->d);
 	xfreep(&path);
 	if (!root)
 		return;

@@ -76,6 +76,8 @@ describe('the openai client', () => {
 		const done = await client('alice').embeddings.create({ model: 'demo-embedding', input: ['a', 'b', 'c'] });
 		assert.equal(done.data.length, 3);
 		assert.deepEqual([...done.data[2].embedding], Array(8).fill(0.5));
+		const one = await client('alice').embeddings.create({ model: 'demo-embedding', input: 'a text alone' });
+		assert.equal(one.data.length, 1);
 	});
 
 	test('models: list and retrieve, for a viewer too', async () => {

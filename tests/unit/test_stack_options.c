@@ -274,7 +274,7 @@ static void wrong_values_are_refused(void)
 	        "mode must be one of batch|strict, not \"strikt\"; did you mean \"strict\"?");
 	refused("words = ( \"a\", 1 );", 1, "words must be a list of strings");
 	refused("words = { };", 1, "words must be a list of strings");
-	refused("default = 1;", 1, "default must hold groups");
+	refused("default = 1;", 1, "default must be a group");
 	refused("default = { };", 1, "test_opts: default.requests is missing");
 	refused("tiers = { };", 1, "tiers must be a list");
 	refused("tiers = ( 1 );", 1, "tiers must hold groups");
@@ -394,8 +394,14 @@ static void conffiles_are_checked(void)
 	CU_ASSERT_PTR_NULL(t.cfg);
 	CU_ASSERT(t.d.errors > 0);
 	drop_file("p.conf");
+	recheck("\npolicy = \"p.conf\";");
+	CU_ASSERT_PTR_NULL(t.cfg);
+	CU_ASSERT_PTR_NOT_NULL(strstr(said(), "merlon.conf:2: test_opts: policy file "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(said(), "/p.conf: No such file or directory"));
+	put_file("p.conf", "name = \"n\";\n", 0666);
 	recheck("policy = \"p.conf\";");
 	CU_ASSERT_PTR_NULL(t.cfg);
+	CU_ASSERT_PTR_NOT_NULL(strstr(said(), "/p.conf is writable by others"));
 	done();
 }
 
