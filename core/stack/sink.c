@@ -284,6 +284,12 @@ int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str
 		refuse(cfg, from_merlon(path), "its folder does not exist");
 		return MERLON_E_NOENT;
 	}
+	/* A check opens nothing, and is to find what a start would stumble over. */
+	if (!file_may_be(real)) {
+		free(real);
+		refuse(cfg, from_merlon(path), "is not a regular file");
+		return MERLON_E_INVAL;
+	}
 	pthread_mutex_lock(&registry);
 	f = file_find(real);
 	if (f && !ops_agree(f, module, ops)) {

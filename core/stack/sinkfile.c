@@ -259,6 +259,13 @@ static int check_file(int fd, const char *path, const char **why)
 	return 0;
 }
 
+bool file_may_be(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 || S_ISREG(st.st_mode);
+}
+
 static int open_checked(const char *path, const char **why)
 {
 	bool created;

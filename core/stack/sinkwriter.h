@@ -101,6 +101,8 @@ uint64_t writer_now(void);
 /* Opens a file that is not open yet, moves a torn line aside, and sets the state from the last
  * whole line. 0, or -errno and *why. */
 int file_open(struct sink_file *f, const char **why) MUST_CHECK;
+/* Whether there is a file, or room for one: without opening it. */
+bool file_may_be(const char *path);
 /* Opens the path again (it may have been renamed) and writes what was kept. */
 void file_reopen(struct sink_file *f);
 

@@ -301,7 +301,7 @@ test('tokens as they should be are accepted by both', async () => {
 	}
 });
 
-test('what we accept of mutated tokens, jose accepts', async (t) => {
+test('P11: what we accept of mutated tokens, jose accepts', async (t) => {
 	t.diagnostic(`MERLON_SEED=${seed}`);
 	const cases = [];
 	for (const [name, mutation] of Object.entries(MUTATIONS)) {

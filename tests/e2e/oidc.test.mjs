@@ -32,7 +32,7 @@ async function metric(s, name) {
 	return Number(new RegExp(`^${name.replace(/[{}"]/g, '\\$&')} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
-test('tokens of the provider are good, and others are not', async (t) => {
+test('P11: tokens of the provider are good, and others are not', async (t) => {
 	const s = site(t);
 	const idp = await new Idp(s).start();
 	await s.demo();

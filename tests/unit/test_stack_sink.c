@@ -475,6 +475,9 @@ static void unsafe_places_are_refused(void)
 
 	set_up();
 	CU_ASSERT_EQUAL(fake_open(&f, "missing/audit.log", 50), MERLON_E_NOENT);
+	CU_ASSERT_EQUAL(mkdir(path_of("folder"), 0700), 0);
+	CU_ASSERT_EQUAL(fake_open(&f, "folder", 50), MERLON_E_INVAL);
+	CU_ASSERT_EQUAL(rmdir(path_of("folder")), 0);
 	CU_ASSERT_EQUAL(chmod(folder, 0777), 0);
 	CU_ASSERT_EQUAL(fake_open(&f, "audit.log", 50), 0);
 	CU_ASSERT_STRING_NOT_EQUAL(published(), "");
