@@ -224,9 +224,17 @@ static size_t pack(const struct merlon_str *values, unsigned n, char key[CACHE_K
 	return at;
 }
 
+static struct stat *series_found(const struct merlon_metric *m, const struct merlon_str *values)
+{
+	struct str copy[LABELS_MAX] = {0};
+
+	for (unsigned i = 0; i < m->nlabels; i++)
+		copy[i] = from_merlon(values[i]);
+	return stats_get(m->family, copy);
+}
+
 static struct stat *series_of(const struct merlon_metric *m, const struct merlon_str *values)
 {
-	struct str copy[LABELS_MAX];
 	char key[CACHE_KEY];
 	size_t n = pack(values, m->nlabels, key);
 	struct cached *c =
@@ -234,9 +242,7 @@ static struct stat *series_of(const struct merlon_metric *m, const struct merlon
 
 	if (n && c->family == m->family && c->n == n && memcmp(c->key, key, n) == 0)
 		return c->series;
-	for (unsigned i = 0; i < m->nlabels; i++)
-		copy[i] = from_merlon(values[i]);
-	struct stat *s = stats_get(m->family, copy);
+	struct stat *s = series_found(m, values);
 	if (n && s) {
 		*c = (struct cached){.family = m->family, .series = s, .n = n};
 		memcpy(c->key, key, n);

@@ -363,7 +363,7 @@ void file_reopen(struct sink_file *f)
 	_cleanup_(xfreep) char *line = NULL;
 	const char *why = NULL;
 	int fd = reopen_fd(f, &why);
-	off_t behind;
+	off_t behind = 0;
 	size_t n;
 	int r;
 
