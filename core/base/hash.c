@@ -2,14 +2,18 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Hashes. Algorithms are fetched from libcrypto once, because a fetch takes locks and searches
- * providers. libcrypto failing here means memory is out or the library is broken: both abort, so
- * callers have no error path in which a digest could silently be wrong.
+ * providers. SHA-256 is called by the functions that its provider offers (provider-digest(7)):
+ * EVP's contexts would in front of them free and allocate a new inner context for each digest.
+ * libcrypto failing here means memory is out or the library is broken: both abort, so callers have
+ * no error path in which a digest could silently be wrong.
  */
 #include "base/hash.h"
 
 #include <errno.h>
+#include <openssl/core_dispatch.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/provider.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -18,13 +22,20 @@
 #include "base/mem.h"
 
 struct digest {
-	EVP_MD_CTX *md;
+	void *md;         /* a context of the provider's own */
 	EVP_MAC_CTX *mac; /* set: HMAC, and md is not */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t per_thread; /* frees a thread's context when it ends */
-static EVP_MD *md_sha256;
+static struct {
+	void *provider;
+	OSSL_FUNC_digest_newctx_fn *newctx;
+	OSSL_FUNC_digest_freectx_fn *freectx;
+	OSSL_FUNC_digest_init_fn *init;
+	OSSL_FUNC_digest_update_fn *update;
+	OSSL_FUNC_digest_final_fn *final;
+} sha;
 static EVP_MAC *mac_hmac;
 static uint8_t sip_key[16];
 
@@ -38,16 +49,92 @@ static void must(bool ok, const char *what)
 
 static void free_context(void *ctx)
 {
-	EVP_MD_CTX_free(ctx);
+	sha.freectx(ctx);
+}
+
+static void take_functions(const OSSL_DISPATCH *d)
+{
+	for (; d->function_id != 0; d++) {
+		switch (d->function_id) {
+		case OSSL_FUNC_DIGEST_NEWCTX:
+			sha.newctx = OSSL_FUNC_digest_newctx(d);
+			break;
+		case OSSL_FUNC_DIGEST_FREECTX:
+			sha.freectx = OSSL_FUNC_digest_freectx(d);
+			break;
+		case OSSL_FUNC_DIGEST_INIT:
+			sha.init = OSSL_FUNC_digest_init(d);
+			break;
+		case OSSL_FUNC_DIGEST_UPDATE:
+			sha.update = OSSL_FUNC_digest_update(d);
+			break;
+		case OSSL_FUNC_DIGEST_FINAL:
+			sha.final = OSSL_FUNC_digest_final(d);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* The row of the provider that the algorithm was made of: both begin with the same name. */
+static void find_functions(const OSSL_PROVIDER *provider, struct str name)
+{
+	int changing = 0;
+	const OSSL_ALGORITHM *rows =
+	    OSSL_PROVIDER_query_operation(provider, OSSL_OP_DIGEST, &changing);
+
+	for (const OSSL_ALGORITHM *a = rows; a && a->algorithm_names; a++) {
+		const char *names = a->algorithm_names;
+
+		if (str_starts(str_of(names), name) && strchr(":", names[name.n])) {
+			take_functions(a->implementation);
+			break;
+		}
+	}
+	if (rows)
+		OSSL_PROVIDER_unquery_operation(provider, OSSL_OP_DIGEST, rows);
+}
+
+/* The algorithm is kept for good: it holds its provider. */
+static void sha_setup(const EVP_MD *algorithm)
+{
+	const OSSL_PROVIDER *provider = EVP_MD_get0_provider(algorithm);
+
+	sha.provider = OSSL_PROVIDER_get0_provider_ctx(provider);
+	find_functions(provider, str_of(EVP_MD_get0_name(algorithm)));
+	must(sha.newctx && sha.freectx && sha.init && sha.update && sha.final, "sha256");
+}
+
+static void *sha_new(void)
+{
+	void *ctx = sha.newctx(sha.provider);
+
+	must(ctx && sha.init(ctx, NULL), "context");
+	return ctx;
+}
+
+static void sha_add(void *ctx, struct str data)
+{
+	must(sha.update(ctx, (const unsigned char *)data.p, data.n), "update");
+}
+
+static void sha_get(void *ctx, uint8_t out[SHA256_LEN])
+{
+	size_t n = 0;
+
+	must(sha.final(ctx, out, &n, SHA256_LEN) && n == SHA256_LEN, "final");
 }
 
 static void init_once(void)
 {
+	static const EVP_MD *algorithm;
 	size_t n = 0;
 
-	md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
 	mac_hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	must(md_sha256 && mac_hmac, "fetch");
+	must(algorithm && mac_hmac, "fetch");
+	sha_setup(algorithm);
 	must(pthread_key_create(&per_thread, free_context) == 0, "thread");
 	while (n < sizeof(sip_key)) {
 		ssize_t r = getrandom(sip_key + n, sizeof(sip_key) - n, 0);
@@ -64,19 +151,16 @@ void hash_init(void)
 
 void sha256(struct str data, uint8_t out[SHA256_LEN])
 {
-	static _Thread_local EVP_MD_CTX *ctx;
+	static _Thread_local void *ctx;
 
 	if (!ctx) {
 		hash_init();
-		ctx = EVP_MD_CTX_new();
-		must(ctx && pthread_setspecific(per_thread, ctx) == 0 &&
-		         EVP_DigestInit_ex2(ctx, md_sha256, NULL),
-		     "context");
+		ctx = sha_new();
+		must(pthread_setspecific(per_thread, ctx) == 0, "context");
 	}
-	/* With the algorithm that the context has: naming it again costs a fifth more. */
-	must(EVP_DigestInit_ex2(ctx, NULL, NULL) && EVP_DigestUpdate(ctx, data.p, data.n) &&
-	         EVP_DigestFinal_ex(ctx, out, NULL),
-	     "sha256");
+	must(sha.init(ctx, NULL), "init");
+	sha_add(ctx, data);
+	sha_get(ctx, out);
 }
 
 struct digest *digest_new(struct str key)
@@ -85,8 +169,7 @@ struct digest *digest_new(struct str key)
 
 	hash_init();
 	if (key.n == 0) {
-		d->md = EVP_MD_CTX_new();
-		must(d->md && EVP_DigestInit_ex2(d->md, md_sha256, NULL), "context");
+		d->md = sha_new();
 	} else {
 		char name[] = "SHA256";
 		OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", name, 0),
@@ -102,7 +185,9 @@ void digest_free(struct digest *d)
 {
 	if (!d)
 		return;
-	EVP_MD_CTX_free(d->md); /* both clear what they held */
+	/* Both clear what they held. */
+	if (d->md)
+		sha.freectx(d->md);
 	EVP_MAC_CTX_free(d->mac);
 	free(d);
 }
@@ -112,7 +197,7 @@ void digest_reset(struct digest *d)
 	if (d->mac)
 		must(EVP_MAC_init(d->mac, NULL, 0, NULL), "reset");
 	else
-		must(EVP_DigestInit_ex2(d->md, NULL, NULL), "reset");
+		must(sha.init(d->md, NULL), "reset");
 }
 
 void digest_add(struct digest *d, struct str data)
@@ -122,7 +207,7 @@ void digest_add(struct digest *d, struct str data)
 	if (d->mac)
 		must(EVP_MAC_update(d->mac, (const uint8_t *)data.p, data.n), "update");
 	else
-		must(EVP_DigestUpdate(d->md, data.p, data.n), "update");
+		sha_add(d->md, data);
 }
 
 void digest_get(struct digest *d, uint8_t out[SHA256_LEN])
@@ -132,14 +217,31 @@ void digest_get(struct digest *d, uint8_t out[SHA256_LEN])
 	if (d->mac)
 		must(EVP_MAC_final(d->mac, out, &n, SHA256_LEN) && n == SHA256_LEN, "final");
 	else
-		must(EVP_DigestFinal_ex(d->md, out, NULL), "final");
+		sha_get(d->md, out);
 }
+
+typedef uint8_t vector __attribute__((vector_size(16)));
 
 void hex_encode(const uint8_t *p, size_t n, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
+	vector v, high, low, pairs;
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (; n - i >= sizeof(v); i += sizeof(v)) {
+		memcpy(&v, p + i, sizeof(v));
+		high = v >> 4;
+		low = v & 15;
+		high += '0' + ((high > 9) & ('a' - '9' - 1));
+		low += '0' + ((low > 9) & ('a' - '9' - 1));
+		pairs = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
+		                                6, 22, 7, 23);
+		memcpy(out + 2 * i, &pairs, sizeof(pairs));
+		pairs = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13,
+		                                29, 14, 30, 15, 31);
+		memcpy(out + 2 * i + sizeof(pairs), &pairs, sizeof(pairs));
+	}
+	for (; i < n; i++) {
 		out[2 * i] = digits[p[i] >> 4];
 		out[2 * i + 1] = digits[p[i] & 15];
 	}

@@ -11,7 +11,7 @@
 #define SHA_LEN 32
 #define SHA_HEX 64
 
-struct sha;
+struct sha; /* a context of libcrypto's provider */
 /* Once, on the control thread (create). -1: libcrypto does not offer SHA-256. */
 int sha_setup(void);
 struct sha *sha_new(void);    /* after sha_setup(); aborts when memory is out */
