@@ -119,32 +119,49 @@ void file_write(struct sink_file *f)
 	batch_written(f, written);
 }
 
-void file_frame(struct sink_file *f, uint32_t kind, struct str data)
+/* Room for a record behind the batch. */
+static void batch_room(struct sink_file *f, size_t cap)
+{
+	if (f->nbatch + cap <= f->batch_cap)
+		return;
+	if (f->nbatch > 0 && !atomic_load_explicit(&f->failed, memory_order_relaxed))
+		file_write(f);
+	if (f->nbatch + cap > f->batch_cap) {
+		/* Only what one batch and one record need, or what a failed file keeps and its note
+		 * of a torn line. */
+		f->batch_cap = f->nbatch + cap + SINK_BATCH;
+		f->batch = xrealloc(f->batch, f->batch_cap);
+	}
+}
+
+/* Returns how many records are framed by that: 1, or 0 where it is dropped. */
+static unsigned frame_one(struct sink_file *f, uint32_t kind, int64_t time_us, struct str data)
 {
 	static struct log_limit limit;
 	struct merlon_sink_out out = {.cap = data.n + f->ops.overhead};
-	size_t want = (size_t)out.cap + SINK_BATCH;
 
-	if (f->nbatch > 0 && f->nbatch + out.cap > f->batch_cap &&
-	    !atomic_load_explicit(&f->failed, memory_order_relaxed))
-		file_write(f);
-	if (f->nbatch + out.cap > f->batch_cap) {
-		/* Only what one batch and one record need, or what a failed file keeps and its note
-		 * of a torn line. */
-		f->batch_cap = f->nbatch + want;
-		f->batch = xrealloc(f->batch, f->batch_cap);
-	}
+	batch_room(f, (size_t)out.cap);
 	out.ptr = f->batch + f->nbatch;
-	if (f->ops.frame(f->state, kind, (int64_t)clock_real_us(), to_merlon(data), &out) != 0 ||
+	if (f->ops.frame(f->state, kind, time_us, to_merlon(data), &out) != 0 ||
 	    out.len > out.cap) {
 		stat_add(f->stat_errors, 1);
 		log_limited(&limit, 5, LOG_L_ERROR, "sink %s: a record could not be framed",
 		            f->path);
-		return;
+		return 0;
 	}
 	f->nbatch += (size_t)out.len;
-	atomic_fetch_add_explicit(&f->records, 1, memory_order_relaxed);
-	stat_add(f->stat_records, 1);
+	return 1;
+}
+
+static void count_framed(struct sink_file *f, unsigned n)
+{
+	atomic_fetch_add_explicit(&f->records, n, memory_order_relaxed);
+	stat_add(f->stat_records, n);
+}
+
+void file_frame(struct sink_file *f, uint32_t kind, struct str data)
+{
+	count_framed(f, frame_one(f, kind, (int64_t)clock_real_us(), data));
 }
 
 /* ---- collecting ---- */
@@ -170,14 +187,18 @@ static void ring_drain(struct sink_file *f, struct ring *r)
 {
 	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
 	uint64_t tail = atomic_load(&r->tail);
+	unsigned framed = 0;
 
 	while (head < tail && !atomic_load_explicit(&f->failed, memory_order_relaxed)) {
 		struct str record = ring_record(f, r, head);
 
-		file_frame(f, MERLON_SINK_RECORD, record);
+		/* Records carry their own time. */
+		framed += frame_one(f, MERLON_SINK_RECORD, 0, record);
 		head += 8 + ((record.n + 7) & ~(size_t)7);
 		atomic_store_explicit(&r->head, head, memory_order_release);
 	}
+	if (framed > 0)
+		count_framed(f, framed);
 }
 
 static bool rings_empty(struct sink_file *f)
