@@ -100,7 +100,7 @@ static void put(struct merlon_sink_out *out, const char *p, uint64_t n)
 static int32_t frame_record(struct chain *c, struct merlon_str record, struct merlon_sink_out *out)
 {
 	char digits[20], hex[SHA_HEX];
-	size_t n = record_u64(digits, c->seq + 1);
+	size_t n = txt_u64(digits, c->seq + 1);
 
 	out->len = 0;
 	if (record.len < RECORD_HEAD || out->cap < record.len + LIT(SEQ) + n + LINK + TAIL + 1)

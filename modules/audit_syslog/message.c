@@ -52,7 +52,7 @@ size_t message_note(int facility, struct merlon_str hostname, struct merlon_str 
 	n = put(out, n, space);
 	n = put(out, n, app_name);
 	n = put(out, n, space);
-	n += record_u64(out + n, procid);
+	n += txt_u64(out + n, procid);
 	n = put(out, n, space);
 	n = put(out, n, msgid);
 	return put(out, n, TXT(" - "));
@@ -64,7 +64,7 @@ size_t message_head(struct merlon_str note, enum severity severity, int64_t time
 	unsigned facility = (unsigned)(note.ptr[0] - '0') * 10 + (unsigned)(note.ptr[1] - '0');
 	size_t n = put(out, 0, TXT("<"));
 
-	n += record_u64(out + n, facility * 8 + severity);
+	n += txt_u64(out + n, facility * 8 + severity);
 	n = put(out, n, TXT(">1 "));
 	txt_rfc3339(time_us, out + n);
 	n += TXT_RFC3339_LEN;
@@ -95,7 +95,7 @@ uint64_t message_lost(struct merlon_str note, uint64_t count, int64_t time_us, c
 	const struct merlon_str text =
 	    TXT(" records were lost: the queue to the collector was full");
 	char reason[20 + 64];
-	size_t n = record_u64(reason, count), head;
+	size_t n = txt_u64(reason, count), head;
 	struct merlon_str record;
 
 	n = put(reason, n, text);

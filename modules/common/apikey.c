@@ -16,15 +16,25 @@ static bool is_digit(char c)
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/* IEEE 802.3, bit by bit: 45 bytes a request do not need a table. */
+/* IEEE 802.3, by two tables of sixteen: what the lower and the upper half of a byte come to. They
+ * fill two cache lines where one table of bytes fills sixteen. */
 static uint32_t crc32_of(const char *p, size_t n)
 {
+	static const uint32_t lower[16] = {
+	    0x00000000, 0x77073096, 0xee0e612c, 0x990951ba, 0x076dc419, 0x706af48f,
+	    0xe963a535, 0x9e6495a3, 0x0edb8832, 0x79dcb8a4, 0xe0d5e91e, 0x97d2d988,
+	    0x09b64c2b, 0x7eb17cbd, 0xe7b82d07, 0x90bf1d91,
+	};
+	static const uint32_t upper[16] = {
+	    0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+	    0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+	    0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+	};
 	uint32_t crc = UINT32_MAX;
 
 	for (size_t i = 0; i < n; i++) {
 		crc ^= (unsigned char)p[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (UINT32_C(0xedb88320) & (0 - (crc & 1)));
+		crc = crc >> 8 ^ lower[crc & 15] ^ upper[crc >> 4 & 15];
 	}
 	return ~crc;
 }

@@ -6,29 +6,19 @@
  */
 #include "common/ratelimit.h"
 
-static struct merlon_str put_u64(char buf[24], uint64_t v)
-{
-	unsigned at = 24;
-
-	do {
-		buf[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	return (struct merlon_str){buf + at, 24 - at};
-}
+#define REMAINING TXT("x-ratelimit-remaining-requests")
+#define SECONDS_LEN (TXT_U64_LEN + 3)
 
 /* "1.2s", rounded up. */
-static struct merlon_str put_seconds(char buf[32], uint64_t ns)
+static size_t put_seconds(char out[SECONDS_LEN], uint64_t ns)
 {
 	uint64_t tenths = ns / 100000000 + (ns % 100000000 != 0);
-	char digits[24];
-	struct merlon_str whole = put_u64(digits, tenths / 10);
+	size_t n = txt_u64(out, tenths / 10);
 
-	memcpy(buf, whole.ptr, whole.len);
-	buf[whole.len] = '.';
-	buf[whole.len + 1] = (char)('0' + tenths % 10);
-	buf[whole.len + 2] = 's';
-	return (struct merlon_str){buf, whole.len + 3};
+	out[n++] = '.';
+	out[n++] = (char)('0' + tenths % 10);
+	out[n++] = 's';
+	return n;
 }
 
 /* Whether another line has already told of a window that has no more left than this one. */
@@ -37,8 +27,7 @@ static bool told_tighter(const struct ratelimit *rl, merlon_tx *tx, uint64_t rem
 	struct merlon_str s;
 	uint64_t v = 0;
 
-	if (rl->host->header_get(tx, MERLON_RESPONSE, TXT("x-ratelimit-remaining-requests"), 0,
-	                         &s) != 0)
+	if (rl->host->header_get(tx, MERLON_RESPONSE, REMAINING, 0, &s) != 0)
 		return false;
 	for (uint64_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] < '0' || s.ptr[i] > '9' || v > UINT64_MAX / 10 - 1)
@@ -48,23 +37,24 @@ static bool told_tighter(const struct ratelimit *rl, merlon_tx *tx, uint64_t rem
 	return v <= remaining;
 }
 
-static void set_header(const struct ratelimit *rl, merlon_tx *tx, const char *name,
-                       struct merlon_str value)
+static void set_header(const struct ratelimit *rl, merlon_tx *tx, struct merlon_str name,
+                       const char *value, size_t n)
 {
-	rl->host->header_edit(rl->ctx, tx, MERLON_RESPONSE, MERLON_HDR_SET, txt_of(name), value);
+	rl->host->header_edit(rl->ctx, tx, MERLON_RESPONSE, MERLON_HDR_SET, name,
+	                      (struct merlon_str){value, n});
 }
 
 static void tell(const struct ratelimit *rl, merlon_tx *tx, const struct ratelimit_ask *a)
 {
 	const struct ratelimit_verdict *v = &a->verdict;
-	char buf[32];
+	char buf[SECONDS_LEN];
 
 	if (v->tightest < 0 || told_tighter(rl, tx, v->remaining))
 		return;
-	set_header(rl, tx, "x-ratelimit-limit-requests",
-	           put_u64(buf, a->limit.window[v->tightest].count));
-	set_header(rl, tx, "x-ratelimit-remaining-requests", put_u64(buf, v->remaining));
-	set_header(rl, tx, "x-ratelimit-reset-requests", put_seconds(buf, v->reset));
+	set_header(rl, tx, TXT("x-ratelimit-limit-requests"), buf,
+	           txt_u64(buf, a->limit.window[v->tightest].count));
+	set_header(rl, tx, REMAINING, buf, txt_u64(buf, v->remaining));
+	set_header(rl, tx, TXT("x-ratelimit-reset-requests"), buf, put_seconds(buf, v->reset));
 }
 
 int32_t ratelimit_answer(const struct ratelimit *rl, merlon_tx *tx, struct ratelimit_ask *a)

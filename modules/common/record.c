@@ -12,64 +12,62 @@
 #define DECISION_MOST(text) (3 * (text) + 512) /* bytes that one decision may need at most */
 
 struct out {
-	char *p;
-	uint64_t n, cap;
+	char *p; /* where the next byte goes */
+	char *end;
 	uint64_t text; /* most bytes of one text */
 	bool full;
 };
 
-static void put(struct out *o, const char *p, uint64_t n)
+static uint64_t room(const struct out *o)
 {
-	if (n > o->cap - o->n) {
+	return (uint64_t)(o->end - o->p);
+}
+
+/* Inline, so that a literal is a few stores. */
+__attribute__((always_inline)) static inline void put(struct out *o, const char *p, uint64_t n)
+{
+	if (n > room(o)) {
 		o->full = true;
 		return;
 	}
-	memcpy(o->p + o->n, p, n);
-	o->n += n;
+	memcpy(o->p, p, n);
+	o->p += n;
 }
 #define PUT(o, lit) put((o), "" lit, sizeof(lit) - 1)
 
-size_t record_u64(char *out, uint64_t v)
+static void put_u64(struct out *o, uint64_t v)
 {
-	char buf[20];
-	size_t at = sizeof(buf);
+	char buf[TXT_U64_LEN];
 
-	do {
-		buf[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	memcpy(out, buf + at, sizeof(buf) - at);
-	return sizeof(buf) - at;
+	if (room(o) >= sizeof(buf))
+		o->p += txt_u64(o->p, v);
+	else
+		put(o, buf, txt_u64(buf, v));
 }
 
 static void put_i64(struct out *o, int64_t v)
 {
-	char buf[21];
-	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-	size_t n = 0;
-
 	if (v < 0)
-		buf[n++] = '-';
-	n += record_u64(buf + n, u);
-	put(o, buf, n);
+		PUT(o, "-");
+	put_u64(o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 /* v / 10^digits, all digits of the fraction written. */
-static void put_fixed(struct out *o, uint64_t v, unsigned digits)
+__attribute__((always_inline)) static inline void put_fixed(struct out *o, uint64_t v,
+                                                            unsigned digits)
 {
-	char buf[32];
+	char buf[10];
 	uint64_t unit = 1;
-	size_t n;
 
 	for (unsigned i = 0; i < digits; i++)
 		unit *= 10;
-	n = record_u64(buf, v / unit);
-	buf[n] = '.';
+	put_u64(o, v / unit);
+	buf[0] = '.';
 	for (unsigned i = digits; i > 0; i--) {
-		buf[n + i] = (char)('0' + v % 10);
+		buf[i] = (char)('0' + v % 10);
 		v /= 10;
 	}
-	put(o, buf, n + 1 + digits);
+	put(o, buf, 1 + digits);
 }
 
 /* ---- text ---- */
@@ -78,26 +76,77 @@ static bool plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* The first byte at or after p that is not plain, or end; eight bytes a step. */
-static const char *plain_end(const char *p, const char *end)
+/* Not 0: one of the eight bytes is not plain. Borrows and carries come from such bytes only. */
+static uint64_t odd_word(uint64_t v)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t quote = v ^ ones * '"', backslash = v ^ ones * '\\';
 
+	return ((v - ones * ' ') | (v + ones) | v | (quote - ones) | (backslash - ones)) &
+	       ones * 0x80;
+}
+
+/* The first byte at or after p that is not plain, or end. */
+static const char *plain_end(const char *p, const char *end)
+{
 	for (; end - p >= 8; p += 8) {
-		uint64_t v, quote, backslash;
+		uint64_t v;
 
 		memcpy(&v, p, sizeof(v));
-		quote = v ^ ones * '"';
-		backslash = v ^ ones * '\\';
-		/* A byte that is not plain sets its top bit in one of these, and may by borrow or
-		 * carry set its neighbour's: the bytes then decide one by one. */
-		if (((v - ones * ' ') | (v + ones) | v | (quote - ones) | (backslash - ones)) &
-		    ones * 0x80)
+		if (odd_word(v))
 			break;
 	}
 	while (p < end && plain((unsigned char)*p))
 		p++;
 	return p;
+}
+
+/* Copies up to 15 bytes. False: one is not plain. */
+static bool copy_short(char *to, const char *from, uint64_t n)
+{
+	uint64_t a, b;
+	uint32_t c, d;
+
+	if (n >= 8) {
+		memcpy(&a, from, 8);
+		memcpy(&b, from + n - 8, 8);
+		memcpy(to, &a, 8);
+		memcpy(to + n - 8, &b, 8);
+		return (odd_word(a) | odd_word(b)) == 0;
+	}
+	if (n >= 4) {
+		memcpy(&c, from, 4);
+		memcpy(&d, from + n - 4, 4);
+		memcpy(to, &c, 4);
+		memcpy(to + n - 4, &d, 4);
+		return odd_word((uint64_t)c << 32 | d) == 0;
+	}
+	for (; n > 0 && plain((unsigned char)*from); n--)
+		*to++ = *from++;
+	return n == 0;
+}
+
+typedef int8_t vector __attribute__((vector_size(16)));
+
+/* Copies n bytes, sixteen a step, the last of which overlap with those before. False: one is not
+ * plain, and what was copied is of no use. */
+static bool copy_plain(char *to, const char *from, uint64_t n)
+{
+	vector v, odd = {0};
+	uint64_t found[2];
+
+	if (n < sizeof(v))
+		return copy_short(to, from, n);
+	for (uint64_t at = 0;; at = n - at < 2 * sizeof(v) ? n - sizeof(v) : at + sizeof(v)) {
+		memcpy(&v, from + at, sizeof(v));
+		memcpy(to + at, &v, sizeof(v));
+		/* Signed: bytes of 0x80 and more are below the blank too. */
+		odd |= (v < ' ') | (v == 0x7f) | (v == '"') | (v == '\\');
+		if (at == n - sizeof(v))
+			break;
+	}
+	memcpy(found, &odd, sizeof(found));
+	return (found[0] | found[1]) == 0;
 }
 
 /* How the text goes on at p: bytes read, and in esc what stands for them (0: they themselves). */
@@ -127,7 +176,8 @@ static size_t next_piece(const char *p, uint64_t n, char esc[6], size_t *nesc)
 	return len;
 }
 
-static void put_text(struct out *o, struct merlon_str s)
+/* A text with bytes that must be written otherwise, or that may not be written whole. */
+static __attribute__((noinline)) void put_escaped(struct out *o, struct merlon_str s)
 {
 	uint64_t left = o->text; /* of the budget */
 	uint64_t at = 0;
@@ -136,10 +186,10 @@ static void put_text(struct out *o, struct merlon_str s)
 	while (at < s.len) {
 		uint64_t most = s.len - at < left ? s.len - at : left;
 		const char *from = s.ptr + at;
-		uint64_t run = at + (uint64_t)(plain_end(from, from + most) - from);
-		put(o, s.ptr + at, run - at);
-		left -= run - at;
-		at = run;
+		uint64_t run = (uint64_t)(plain_end(from, from + most) - from);
+		put(o, from, run);
+		left -= run;
+		at += run;
 		if (at == s.len)
 			break;
 		char esc[6];
@@ -155,17 +205,31 @@ static void put_text(struct out *o, struct merlon_str s)
 	PUT(o, "\"");
 }
 
+static void put_text(struct out *o, struct merlon_str s)
+{
+	if (s.len > o->text || s.len + 2 > room(o) || !copy_plain(o->p + 1, s.ptr, s.len)) {
+		put_escaped(o, s);
+		return;
+	}
+	o->p[0] = '"';
+	o->p[s.len + 1] = '"';
+	o->p += s.len + 2;
+}
+
 /* ---- fields ---- */
 enum kind { TEXT, NUMBER, MILLISECONDS, AMOUNT, FLAG };
 
+#define KEY_ROOM 16
+
 static const struct row {
-	struct merlon_str key; /* with what stands before and behind it */
-	uint32_t field;
-	enum kind kind;
+	char key[KEY_ROOM]; /* with what stands before and behind it */
+	uint8_t len;        /* of key */
+	uint8_t kind;
+	uint16_t field;
 } rows[] = {
 #define ROW(name, field, kind)                                                                     \
 	{                                                                                          \
-		{",\"" name "\":", sizeof(",\"" name "\":") - 1}, field, kind                      \
+		",\"" name "\":", sizeof(",\"" name "\":") - 1, kind, field                        \
 	}
     ROW("request_id", MERLON_REC_REQUEST_ID, TEXT),
     ROW("user_id", MERLON_REC_USER_ID, TEXT),
@@ -196,8 +260,18 @@ static const struct row {
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
+static void put_key(struct out *o, const struct row *r)
+{
+	if (room(o) < KEY_ROOM) {
+		put(o, r->key, r->len);
+		return;
+	}
+	memcpy(o->p, r->key, KEY_ROOM);
+	o->p += r->len;
+}
+
 /* The value of a field; false: it is not of the kind that the field has, so null. */
-static bool put_value(struct out *o, enum kind kind, const struct merlon_val *v)
+static bool put_value(struct out *o, unsigned kind, const struct merlon_val *v)
 {
 	switch (kind) {
 	case TEXT:
@@ -272,7 +346,7 @@ static void put_decisions(struct out *o, const struct merlon_host *h, merlon_tx 
 	PUT(o, ",\"decisions\":[");
 	for (uint32_t i = 0; h->record_decision(tx, i, &d) == 0; i++) {
 		/* Cut short only where every text is already: then what is told is still whole. */
-		if (o->text < TEXT_MOST && o->cap - o->n < DECISION_MOST(o->text))
+		if (o->text < TEXT_MOST && room(o) < DECISION_MOST(o->text))
 			break;
 		if (i > 0)
 			PUT(o, ",");
@@ -292,7 +366,7 @@ static void render(struct out *o, const struct merlon_host *h, merlon_ctx *ctx, 
 		time_us = v.u.i64;
 	put_head(o, time_us, event);
 	for (size_t i = 0; i < ROWS; i++) {
-		put(o, rows[i].key.ptr, rows[i].key.len);
+		put_key(o, &rows[i]);
 		if (h->record_get(ctx, tx, rows[i].field, &v) != 0 ||
 		    !put_value(o, rows[i].kind, &v))
 			PUT(o, "null");
@@ -316,20 +390,20 @@ struct merlon_str record_render_within(const struct merlon_host *h, merlon_ctx *
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && o.full; i++) {
 		*cut = i > 0;
-		o = (struct out){buf, 0, cap, texts[i], false};
+		o = (struct out){buf, buf + cap, texts[i], false};
 		render(&o, h, ctx, tx, event);
 	}
-	return (struct merlon_str){buf, o.full ? 0 : o.n};
+	return (struct merlon_str){buf, o.full ? 0 : (uint64_t)(o.p - buf)};
 }
 
 struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct merlon_str reason,
                                 char *buf, uint64_t cap)
 {
-	struct out o = {buf, 0, cap, TEXT_MOST, false};
+	struct out o = {buf, buf + cap, TEXT_MOST, false};
 
 	put_head(&o, time_us, event);
 	for (size_t i = 0; i < ROWS; i++) {
-		put(&o, rows[i].key.ptr, rows[i].key.len);
+		put_key(&o, &rows[i]);
 		if (rows[i].field == MERLON_REC_STATUS)
 			PUT(&o, "\"error\"");
 		else if (rows[i].field == MERLON_REC_REASON)
@@ -338,5 +412,5 @@ struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct
 			PUT(&o, "null");
 	}
 	PUT(&o, ",\"decisions\":[]");
-	return (struct merlon_str){buf, o.full ? 0 : o.n};
+	return (struct merlon_str){buf, o.full ? 0 : (uint64_t)(o.p - buf)};
 }

@@ -24,7 +24,5 @@ struct merlon_str record_render_within(const struct merlon_host *h, merlon_ctx *
 /* The same for what is no request: all null but these. cap: room of buf; len 0: it does not fit. */
 struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct merlon_str reason,
                                 char *buf, uint64_t cap);
-/* Decimal digits of v to out (20 bytes of room); returns how many. */
-size_t record_u64(char *out, uint64_t v);
 
 #endif

@@ -73,6 +73,8 @@ bool txt_glob(struct merlon_str pattern, struct merlon_str text)
 		if (p < pattern.len && pattern.ptr[p] == '*') {
 			star = p++;
 			mark = t;
+			if (p == pattern.len)
+				return true;
 		} else if (p < pattern.len &&
 		           (pattern.ptr[p] == '?' || pattern.ptr[p] == text.ptr[t])) {
 			p++;
@@ -95,11 +97,28 @@ bool txt_is_glob(struct merlon_str s)
 	return s.len > 0 && (memchr(s.ptr, '*', s.len) || memchr(s.ptr, '?', s.len));
 }
 
+typedef uint8_t vector __attribute__((vector_size(16)));
+
 void txt_hex(const uint8_t *p, size_t n, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
+	vector v, high, low, pairs;
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (; n - i >= sizeof(v); i += sizeof(v)) {
+		memcpy(&v, p + i, sizeof(v));
+		high = v >> 4;
+		low = v & 15;
+		high += '0' + ((high > 9) & ('a' - '9' - 1));
+		low += '0' + ((low > 9) & ('a' - '9' - 1));
+		pairs = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
+		                                6, 22, 7, 23);
+		memcpy(out + 2 * i, &pairs, sizeof(pairs));
+		pairs = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13,
+		                                29, 14, 30, 15, 31);
+		memcpy(out + 2 * i + sizeof(pairs), &pairs, sizeof(pairs));
+	}
+	for (; i < n; i++) {
 		out[2 * i] = digits[p[i] >> 4];
 		out[2 * i + 1] = digits[p[i] & 15];
 	}
@@ -125,6 +144,26 @@ int txt_unhex(struct merlon_str s, uint8_t *out)
 		out[i / 2] = (uint8_t)(hi << 4 | lo);
 	}
 	return 0;
+}
+
+const char txt_pairs[200] = "00010203040506070809101112131415161718192021222324"
+			    "25262728293031323334353637383940414243444546474849"
+			    "50515253545556575859606162636465666768697071727374"
+			    "75767778798081828384858687888990919293949596979899";
+
+size_t txt_u64(char out[TXT_U64_LEN], uint64_t v)
+{
+	size_t n = 1, at;
+
+	for (uint64_t power = 10; n < TXT_U64_LEN && v >= power; n++)
+		power *= 10;
+	for (at = n; v >= 100; v /= 100)
+		memcpy(out + (at -= 2), txt_pairs + 2 * (v % 100), 2);
+	if (v >= 10)
+		memcpy(out, txt_pairs + 2 * v, 2);
+	else
+		out[0] = (char)('0' + v);
+	return n;
 }
 
 /* The second byte alone tells overlong forms, surrogates and what lies beyond U+10FFFF. */
@@ -267,13 +306,30 @@ void pool_free(struct mem_pool *pool)
 	pool->last = NULL;
 }
 
-/* FNV-1a. The keys come from the operator's files: nobody else can choose them to collide. */
+/* The keys come from the operator's files: nobody else can choose them to collide. */
 static uint32_t map_hash(struct merlon_str s)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h = s.len * odd, v = 0;
+	const char *p = s.ptr;
+	uint64_t n = s.len;
 
-	for (uint64_t i = 0; i < s.len; i++)
-		h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(1099511628211);
+	for (; n > 8; n -= 8, p += 8) {
+		memcpy(&v, p, 8);
+		h = (h ^ v) * odd;
+		h ^= h >> 32;
+	}
+	if (n >= 4) {
+		uint32_t first, last;
+		memcpy(&first, p, 4);
+		memcpy(&last, p + n - 4, 4);
+		v = (uint64_t)first << 32 | last;
+	} else {
+		v = 0;
+		for (; n > 0; n--)
+			v = v << 8 | (unsigned char)*p++;
+	}
+	h = (h ^ v) * odd;
 	return (uint32_t)(h ^ h >> 32);
 }
 
@@ -292,11 +348,13 @@ void txt_map_free(struct txt_map *m)
 	*m = (struct txt_map){0};
 }
 
-static struct txt_map_slot *map_find(const struct txt_map *m, struct merlon_str key)
+/* The hash stands in the slot, so that only what is probably the key is read. */
+static struct txt_map_slot *map_find(const struct txt_map *m, struct merlon_str key, uint32_t hash)
 {
-	uint32_t i = map_hash(key) & m->mask;
+	uint32_t i = hash & m->mask;
 
-	while (m->slots[i].value != 0 && !txt_eq(m->slots[i].key, key))
+	while (m->slots[i].value != 0 &&
+	       (m->slots[i].hash != hash || !txt_eq(m->slots[i].key, key)))
 		i = (i + 1) & m->mask;
 	return &m->slots[i];
 }
@@ -307,8 +365,9 @@ static void map_double(struct txt_map *m)
 
 	txt_map_init(&larger, (size_t)m->mask + 1);
 	for (uint32_t i = 0; i <= m->mask; i++) {
-		if (m->slots[i].value != 0)
-			*map_find(&larger, m->slots[i].key) = m->slots[i];
+		const struct txt_map_slot *s = &m->slots[i];
+		if (s->value != 0)
+			*map_find(&larger, s->key, s->hash) = *s;
 	}
 	larger.used = m->used;
 	free(m->slots);
@@ -317,19 +376,20 @@ static void map_double(struct txt_map *m)
 
 uint32_t txt_map_put(struct txt_map *m, struct merlon_str key, uint32_t value)
 {
+	uint32_t hash = map_hash(key);
 	struct txt_map_slot *s;
 
 	if (m->used >= (m->mask + 1) / 2)
 		map_double(m);
-	s = map_find(m, key);
+	s = map_find(m, key, hash);
 	if (s->value != 0)
 		return s->value - 1;
-	*s = (struct txt_map_slot){key, value + 1};
+	*s = (struct txt_map_slot){key, value + 1, hash};
 	m->used++;
 	return TXT_MAP_NONE;
 }
 
 uint32_t txt_map_get(const struct txt_map *m, struct merlon_str key)
 {
-	return m->slots ? map_find(m, key)->value - 1 : TXT_MAP_NONE;
+	return m->used > 0 ? map_find(m, key, map_hash(key))->value - 1 : TXT_MAP_NONE;
 }

@@ -43,6 +43,10 @@ bool txt_glob(struct merlon_str pattern, struct merlon_str text);
 bool txt_is_glob(struct merlon_str s);
 void txt_hex(const uint8_t *p, size_t n, char *out); /* 2n lower-case digits, no NUL */
 int txt_unhex(struct merlon_str s, uint8_t *out);    /* lower case only; -1: another form */
+/* Decimal digits of v to out; returns how many. */
+#define TXT_U64_LEN 20
+size_t txt_u64(char out[TXT_U64_LEN], uint64_t v);
+extern const char txt_pairs[200]; /* "00" to "99" */
 /* RFC 3339 with any offset and up to 9 digits of fraction, to microseconds since 1970; -1: another
  * form. */
 int txt_rfc3339_parse(struct merlon_str s, int64_t *us);
@@ -73,6 +77,7 @@ struct txt_map {
 	struct txt_map_slot {
 		struct merlon_str key;
 		uint32_t value; /* plus one; 0: the slot is empty */
+		uint32_t hash;
 	} * slots;
 	uint32_t mask;
 	uint32_t used;

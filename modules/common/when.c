@@ -109,31 +109,36 @@ int txt_rfc3339_parse(struct merlon_str s, int64_t *us)
 	return 0;
 }
 
-static void put(char *out, int64_t v, unsigned n)
+static void put(char *out, uint32_t v) /* 0 to 99 */
 {
-	while (n-- > 0) {
-		out[n] = (char)('0' + v % 10);
-		v /= 10;
-	}
+	memcpy(out, txt_pairs + 2 * (size_t)v, 2);
 }
 
 void txt_rfc3339(int64_t us, char out[TXT_RFC3339_LEN])
 {
 	const int64_t last = INT64_C(253402300799999999); /* the end of year 9999 */
 	us = us < 0 ? 0 : us > last ? last : us;
-	int64_t days = us / 86400000000, in = us % 86400000000;
-	int64_t z = days + 719468, era = z / 146097, doe = z % 146097;
-	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	int64_t mp = (5 * doy + 2) / 153;
-	int64_t m = mp < 10 ? mp + 3 : mp - 9;
+	/* 32 bits hold the rest: seconds to the year 9999 are fewer than 2^38, days far fewer. */
+	uint64_t seconds = (uint64_t)us / 1000000;
+	uint32_t fraction = (uint32_t)((uint64_t)us - seconds * 1000000);
+	uint32_t days = (uint32_t)(seconds / 86400),
+		 in = (uint32_t)(seconds - days * UINT64_C(86400));
+	uint32_t z = days + 719468, era = z / 146097, doe = z % 146097;
+	uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	uint32_t mp = (5 * doy + 2) / 153;
+	uint32_t m = mp < 10 ? mp + 3 : mp - 9;
+	uint32_t year = era * 400 + yoe + (m <= 2);
 
 	memcpy(out, "0000-00-00T00:00:00.000000Z", TXT_RFC3339_LEN);
-	put(out, era * 400 + yoe + (m <= 2), 4);
-	put(out + 5, m, 2);
-	put(out + 8, doy - (153 * mp + 2) / 5 + 1, 2);
-	put(out + 11, in / 3600000000, 2);
-	put(out + 14, in / 60000000 % 60, 2);
-	put(out + 17, in / 1000000 % 60, 2);
-	put(out + 20, in % 1000000, 6);
+	put(out, year / 100);
+	put(out + 2, year % 100);
+	put(out + 5, m);
+	put(out + 8, doy - (153 * mp + 2) / 5 + 1);
+	put(out + 11, in / 3600);
+	put(out + 14, in / 60 % 60);
+	put(out + 17, in % 60);
+	put(out + 20, fraction / 10000);
+	put(out + 22, fraction / 100 % 100);
+	put(out + 24, fraction % 100);
 }
