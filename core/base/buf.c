@@ -2,9 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Growable bytes, and refcounted blocks queued as slices. A buf that holds a secret should be
- * reserved once to its full size, because growing leaves a copy behind that nobody can wipe. While
- * a chain uses its inline ring, the chain points into itself: it must not be copied or moved as
- * bytes.
+ * reserved once to its full size, because growing leaves a copy behind that nobody can wipe. A
+ * chain has a ring, from the heap, from its second slice until it is empty again.
  */
 #include "base/buf.h"
 
@@ -184,50 +183,40 @@ struct slice slice_copy(struct block_pool *pool, const void *p, size_t n)
 	return (struct slice){.block = b, .p = b->data, .n = n};
 }
 
-static struct slice *chain_at(const struct chain *c, uint32_t i)
+/* ---- chains ---- */
+#define RING_LEAST 4
+
+static struct slice *chain_last(struct chain *c)
 {
-	/* cap is a power of two. */
-	return &c->ring[(c->head + i) & (c->cap - 1)];
+	if (c->count == 0)
+		return NULL;
+	return c->ring ? &c->ring[(c->head + c->count - 1) & (c->cap - 1)] : &c->one;
 }
 
-void chain_init(struct chain *c)
-{
-	c->ring = c->inline_;
-	c->cap = CHAIN_INLINE;
-	c->head = c->count = 0;
-	c->bytes = 0;
-}
-
-static void chain_emptied(struct chain *c)
-{
-	if (c->ring != c->inline_)
-		free(c->ring);
-	chain_init(c);
-}
-
-void chain_deinit(struct chain *c)
+void chain_deinit_ring(struct chain *c)
 {
 	for (uint32_t i = 0; i < c->count; i++)
 		slice_unref(*chain_at(c, i));
-	chain_emptied(c);
+	free(c->ring);
+	chain_init(c);
 }
 
 static void chain_grow(struct chain *c)
 {
-	struct slice *ring = xcalloc((size_t)c->cap * 2, sizeof(*ring));
+	uint32_t cap = c->ring ? c->cap * 2 : RING_LEAST;
+	struct slice *ring = xmalloc(cap * sizeof(*ring));
 
 	for (uint32_t i = 0; i < c->count; i++)
 		ring[i] = *chain_at(c, i);
-	if (c->ring != c->inline_)
-		free(c->ring);
+	free(c->ring);
 	c->ring = ring;
 	c->head = 0;
-	c->cap *= 2;
+	c->cap = cap;
 }
 
-void chain_push(struct chain *c, struct slice s)
+void chain_push_more(struct chain *c, struct slice s)
 {
-	struct slice *last = c->count ? chain_at(c, c->count - 1) : NULL;
+	struct slice *last = chain_last(c);
 
 	if (s.n == 0) {
 		slice_unref(s);
@@ -239,9 +228,9 @@ void chain_push(struct chain *c, struct slice s)
 		slice_unref(s);
 		return;
 	}
-	if (c->count == c->cap)
+	if (!c->ring || c->count == c->cap)
 		chain_grow(c);
-	*chain_at(c, c->count++) = s;
+	c->ring[(c->head + c->count++) & (c->cap - 1)] = s;
 }
 
 void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t n)
@@ -249,7 +238,7 @@ void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t 
 	const char *from = p;
 
 	while (n) {
-		struct slice *last = c->count ? chain_at(c, c->count - 1) : NULL;
+		struct slice *last = chain_last(c);
 		struct block *b = last ? last->block : NULL;
 		size_t part;
 
@@ -269,12 +258,8 @@ void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t 
 	}
 }
 
-void chain_pack(struct chain *c, struct block_pool *pool, struct slice s)
+void chain_pack_more(struct chain *c, struct block_pool *pool, struct slice s)
 {
-	if (s.n >= BLOCK_SIZE / 2 || c->count == 0) {
-		chain_push(c, s);
-		return;
-	}
 	chain_copy(c, pool, s.p, s.n);
 	slice_unref(s);
 }
@@ -294,28 +279,22 @@ int chain_iov(const struct chain *c, struct iovec *iov, int max)
 	return n;
 }
 
-struct slice chain_first(const struct chain *c)
+struct slice chain_shift_ring(struct chain *c)
 {
-	assert(c->count > 0);
-	return *chain_at(c, 0);
-}
-
-struct slice chain_shift(struct chain *c)
-{
-	struct slice s = chain_first(c);
+	struct slice s = c->ring[c->head];
 
 	c->bytes -= s.n;
 	c->head = (c->head + 1) & (c->cap - 1);
 	if (--c->count == 0)
-		chain_emptied(c);
+		chain_deinit_ring(c);
 	return s;
 }
 
-void chain_drain(struct chain *c, size_t n)
+void chain_drain_part(struct chain *c, size_t n)
 {
 	assert(n <= c->bytes);
 	while (n) {
-		struct slice *first = chain_at(c, 0);
+		struct slice *first = c->ring ? &c->ring[c->head] : &c->one;
 
 		if (n < first->n) {
 			first->p += n;
@@ -328,11 +307,11 @@ void chain_drain(struct chain *c, size_t n)
 	}
 }
 
-void chain_move(struct chain *dst, struct chain *src, size_t n)
+void chain_move_part(struct chain *dst, struct chain *src, size_t n)
 {
 	assert(n <= src->bytes);
 	while (n) {
-		struct slice part = chain_first(src);
+		struct slice part = *chain_at(src, 0);
 
 		if (n < part.n) {
 			part.n = n;

@@ -96,31 +96,97 @@ static inline void slice_unref(struct slice s)
 struct slice slice_copy(struct block_pool *pool, const void *p, size_t n);
 
 /* ---- a queue of slices ---- */
+/* Most queues hold one slice for the length of a turn, so one is kept without memory of its own,
+ * and what happens to it happens here. All zeros is an empty chain; it may be copied as bytes. */
 struct chain {
-	struct slice *ring; /* inline_ until more than CHAIN_INLINE are queued */
-	uint32_t cap;
+	struct slice *ring; /* NULL: at most one is queued, and it is `one` */
+	struct slice one;
+	size_t bytes;
+	uint32_t cap; /* of the ring, a power of two */
 	uint32_t head;
 	uint32_t count;
-	size_t bytes;
-#define CHAIN_INLINE 4
-	struct slice inline_[CHAIN_INLINE];
 };
-void chain_init(struct chain *c);
-void chain_deinit(struct chain *c); /* drops all slices */
-void chain_push(struct chain *c,
-                struct slice s); /* takes the reference; n 0 is dropped; a slice that follows
-                                    the last one in the same block is joined to it */
+static inline void chain_init(struct chain *c)
+{
+	*c = (struct chain){0};
+}
+/* The i-th slice, borrowed; i < count. */
+static inline const struct slice *chain_at(const struct chain *c, uint32_t i)
+{
+	return c->ring ? &c->ring[(c->head + i) & (c->cap - 1)] : &c->one;
+}
+static inline struct slice chain_first(const struct chain *c) /* borrowed, count > 0 */
+{
+	return *chain_at(c, 0);
+}
+void chain_deinit_ring(struct chain *c);
+/* Drops all slices. */
+static inline void chain_deinit(struct chain *c)
+{
+	if (c->ring) {
+		chain_deinit_ring(c);
+	} else if (c->count) {
+		slice_unref(c->one);
+		chain_init(c);
+	}
+}
+void chain_push_more(struct chain *c, struct slice s);
+/* Takes the reference; n 0 is dropped; a slice that follows the last one in the same block is
+ * joined to it. */
+static inline void chain_push(struct chain *c, struct slice s)
+{
+	if (c->count > 0 || s.n == 0) {
+		chain_push_more(c, s);
+		return;
+	}
+	c->one = s;
+	c->bytes = s.n;
+	c->count = 1;
+}
 /* Copies the bytes in, into the tail block where it has room and is not shared. */
 void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t n);
+void chain_pack_more(struct chain *c, struct block_pool *pool, struct slice s);
 /* As chain_push(), but a piece of less than half a block that stands behind others is copied: a
  * slice keeps its whole block, and many small ones would hold far more memory than chain.bytes
  * says. */
-void chain_pack(struct chain *c, struct block_pool *pool, struct slice s);
+static inline void chain_pack(struct chain *c, struct block_pool *pool, struct slice s)
+{
+	if (c->count == 0 || s.n >= BLOCK_SIZE / 2)
+		chain_push(c, s);
+	else
+		chain_pack_more(c, pool, s);
+}
 int chain_iov(const struct chain *c, struct iovec *iov, int max); /* returns entries filled */
-void chain_drain(struct chain *c, size_t n);                      /* drops the first n bytes */
-void chain_move(struct chain *dst, struct chain *src,
-                size_t n);                       /* the first n bytes of src to the end of dst */
-struct slice chain_first(const struct chain *c); /* borrowed, count > 0 */
-struct slice chain_shift(struct chain *c);       /* the first slice, its reference handed over */
+void chain_drain_part(struct chain *c, size_t n);
+/* Drops the first n bytes. */
+static inline void chain_drain(struct chain *c, size_t n)
+{
+	if (n == c->bytes)
+		chain_deinit(c);
+	else
+		chain_drain_part(c, n);
+}
+void chain_move_part(struct chain *dst, struct chain *src, size_t n);
+/* The first n bytes of src to the end of dst. */
+static inline void chain_move(struct chain *dst, struct chain *src, size_t n)
+{
+	if (n == src->bytes && dst->count == 0) {
+		*dst = *src;
+		chain_init(src);
+	} else if (n > 0) {
+		chain_move_part(dst, src, n);
+	}
+}
+struct slice chain_shift_ring(struct chain *c);
+/* The first slice, its reference handed over; count > 0. */
+static inline struct slice chain_shift(struct chain *c)
+{
+	struct slice s = c->one;
+
+	if (c->ring)
+		return chain_shift_ring(c);
+	chain_init(c);
+	return s;
+}
 
 #endif

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Memory. Pages of an arena form a list, newest first; oversized requests get a page of their own
- * behind the current one, so that its rest stays in use. An arena owns its pages until
- * arena_deinit() hands the ordinary ones to the thread's pool.
+ * behind the current one. An arena owns its pages until arena_deinit() hands the ordinary ones to
+ * the thread's pool.
  */
 #include "base/mem.h"
 
@@ -31,9 +31,11 @@ struct arena_secret {
 	size_t n;
 };
 
-#define ALIGN 16
+#define FIRST_ROOM (ARENA_FIRST - sizeof(struct arena_page))
 #define PAGE_ROOM (ARENA_PAGE - sizeof(struct arena_page))
-_Static_assert(sizeof(struct arena_page) % ALIGN == 0, "payload would not be aligned");
+_Static_assert(sizeof(struct arena_page) % ARENA_ALIGN == 0, "payload would not be aligned");
+_Static_assert(FIRST_ROOM % ARENA_ALIGN == 0 && PAGE_ROOM % ARENA_ALIGN == 0,
+               "arena_alloc() compares before it rounds");
 
 static void *page_data(struct arena_page *page)
 {
@@ -103,45 +105,68 @@ void arena_pool_init(struct arena_pool *pool, unsigned keep)
 	*pool = (struct arena_pool){.keep = keep};
 }
 
-void arena_pool_deinit(struct arena_pool *pool)
+static void pages_free(struct arena_page *page)
 {
-	while (pool->free) {
-		struct arena_page *page = pool->free;
+	while (page) {
+		struct arena_page *next = page->next;
 
 		unpoison(page_data(page), page->room);
-		pool->free = page->next;
 		free(page);
+		page = next;
 	}
-	/* Arenas that outlive the pool give their pages to the heap. */
-	pool->nfree = pool->keep = 0;
 }
 
-static struct arena_page *page_take(struct arena_pool *pool)
+void arena_pool_deinit(struct arena_pool *pool)
 {
-	struct arena_page *page;
+	pages_free(pool->first);
+	pages_free(pool->free);
+	/* Arenas that outlive the pool give their pages to the heap. */
+	*pool = (struct arena_pool){0};
+}
 
-	if (pool && pool->free) {
-		page = pool->free;
+static struct arena_page *page_new(size_t room)
+{
+	struct arena_page *page = xmalloc(sizeof(*page) + room);
+
+	page->room = room;
+	return page;
+}
+
+static struct arena_page *page_take(struct arena_pool *pool, bool first)
+{
+	struct arena_page *page = first ? pool->first : pool->free;
+
+	if (!page)
+		return page_new(first ? FIRST_ROOM : PAGE_ROOM);
+	if (first) {
+		pool->first = page->next;
+		pool->nfirst--;
+	} else {
 		pool->free = page->next;
 		pool->nfree--;
-		return page;
 	}
-	page = xmalloc(ARENA_PAGE);
-	page->room = PAGE_ROOM;
 	return page;
 }
 
 static void page_drop(struct arena_pool *pool, struct arena_page *page)
 {
-	if (pool && page->room == PAGE_ROOM && pool->nfree < pool->keep) {
-		poison(page_data(page), page->room);
-		page->next = pool->free;
-		pool->free = page;
-		pool->nfree++;
+	bool first = page->room == FIRST_ROOM;
+
+	page->next = NULL;
+	if (!pool || (!first && page->room != PAGE_ROOM) ||
+	    (first ? pool->nfirst : pool->nfree) >= pool->keep) {
+		pages_free(page);
 		return;
 	}
-	unpoison(page_data(page), page->room);
-	free(page);
+	poison(page_data(page), page->room);
+	page->next = first ? pool->first : pool->free;
+	if (first) {
+		pool->first = page;
+		pool->nfirst++;
+	} else {
+		pool->free = page;
+		pool->nfree++;
+	}
 }
 
 void arena_init(struct arena *a, struct arena_pool *pool)
@@ -168,49 +193,48 @@ void arena_deinit(struct arena *a)
 	arena_init(a, a->pool);
 }
 
-static void *alloc_slow(struct arena *a, size_t n, size_t rounded)
+/* A page of its own behind the current one, whose rest stays in use. */
+static void *alloc_apart(struct arena *a, size_t rounded)
 {
+	struct arena_page *page;
+
+	/* It must not look like a page of the pool. */
+	if (rounded == FIRST_ROOM || rounded == PAGE_ROOM)
+		rounded += ARENA_ALIGN;
+	page = page_new(rounded);
+	if (a->page) {
+		page->next = a->page->next;
+		a->page->next = page;
+	} else {
+		page->next = NULL;
+		a->page = page;
+	}
+	return page_data(page);
+}
+
+void *arena_alloc_more(struct arena *a, size_t n)
+{
+	size_t rounded = ((n ? n : 1) + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+	bool first = !a->page || !a->pool;
 	struct arena_page *page;
 	char *data;
 
+	if (n > SIZE_MAX / 2)
+		out_of_memory(n);
+	if (n == 0 && a->at < a->end)
+		return arena_alloc(a, 1);
 	/* The first object of an arena is what the others belong to: it may take most of a page. */
-	if (rounded > PAGE_ROOM / 2 && (a->page || rounded > PAGE_ROOM / 4 * 3)) {
-		page = xmalloc(sizeof(*page) + rounded);
-		/* One more than it holds where it would look like a page of the pool. */
-		page->room = rounded == PAGE_ROOM ? rounded - 1 : rounded;
-		if (a->page) {
-			page->next = a->page->next;
-			a->page->next = page;
-		} else {
-			page->next = NULL;
-			a->page = page;
-		}
-		return page_data(page);
-	}
-	page = page_take(a->pool);
+	if (rounded > (first ? FIRST_ROOM / 4 * 3 : PAGE_ROOM / 2))
+		return alloc_apart(a, rounded);
+	page = a->pool ? page_take(a->pool, first) : page_new(FIRST_ROOM);
 	page->next = a->page;
 	a->page = page;
 	data = page_data(page);
 	poison(data, page->room);
 	a->at = data + rounded;
-	a->end = data + PAGE_ROOM / ALIGN * ALIGN;
+	a->end = data + page->room;
 	unpoison(data, n);
 	return data;
-}
-
-void *arena_alloc(struct arena *a, size_t n)
-{
-	size_t rounded = n <= SIZE_MAX / 2 ? ((n ? n : 1) + ALIGN - 1) & ~(size_t)(ALIGN - 1) : 0;
-	char *p = a->at;
-
-	if (!rounded)
-		out_of_memory(n);
-	a->total += rounded;
-	if (rounded > (size_t)(a->end - p))
-		return alloc_slow(a, n, rounded);
-	a->at = p + rounded;
-	unpoison(p, n);
-	return p;
 }
 
 void *arena_zalloc(struct arena *a, size_t n)

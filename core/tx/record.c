@@ -51,7 +51,7 @@ static bool digest_rest(merlon_tx *tx)
 	if (!tx->body_ended || tx->body_bad || tx->released > 0)
 		return false;
 	for (unsigned i = 0; i < tx->parked.count; i++) {
-		const struct slice *s = &tx->parked.ring[(tx->parked.head + i) % tx->parked.cap];
+		const struct slice *s = chain_at(&tx->parked, i);
 		digest_feed(tx, MERLON_REQUEST, (struct str){s->p, s->n});
 	}
 	return true;

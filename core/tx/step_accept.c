@@ -7,6 +7,7 @@
 
 enum step_result step_accept(merlon_tx *tx)
 {
-	http_parser_init(&tx->parser, false, (size_t)tx->gw->gen->conf->limits.head);
+	tx->parser = http_parser_take(&tx->w->pools.parsers);
+	http_parser_init(tx->parser, false, (size_t)tx->gw->gen->conf->limits.head);
 	return STEP_NEXT;
 }

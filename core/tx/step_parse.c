@@ -112,17 +112,19 @@ enum step_result step_parse(merlon_tx *tx)
 {
 	struct stream *s = tx->c->s;
 	struct str in = stream_in(s);
-	switch (http_parse(&tx->parser, in.p, in.n, &tx->arena, &tx->head)) {
+	switch (http_parse(tx->parser, in.p, in.n, &tx->arena, &tx->head)) {
 	case HTTP_DONE:
+		tx->parser = http_parser_give(&tx->w->pools.parsers, tx->parser);
 		return parse_done(tx);
 	case HTTP_BAD:
-		return parse_refuse(tx, tx->parser.status, tx->parser.reason);
+		return parse_refuse(tx, tx->parser->status, tx->parser->reason);
 	case HTTP_MORE:
 		break;
 	}
 	if (tx->c->eof)
 		return parse_refuse(tx, 400, "the request's head is not whole");
 	size_t want = in.n + READ_MORE;
-	stream_in_reserve(s, want < tx->parser.max + READ_MORE ? want : tx->parser.max + READ_MORE);
+	size_t most = tx->parser->max + READ_MORE;
+	stream_in_reserve(s, want < most ? want : most);
 	return STEP_WAIT;
 }

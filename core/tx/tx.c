@@ -43,7 +43,7 @@ merlon_tx *tx_new(struct worker *w, struct conn *c)
 	struct arena a;
 	arena_init(&a, &w->pages);
 	merlon_tx *tx = arena_alloc(&a, sizeof(*tx));
-	memset(tx, 0, offsetof(merlon_tx, parser));
+	memset(tx, 0, sizeof(*tx));
 	tx->arena = a;
 	tx_base_init(&tx->base, &w->base, &tx->arena, tx_resumed);
 	tx->w = w;
@@ -52,11 +52,6 @@ merlon_tx *tx_new(struct worker *w, struct conn *c)
 	tx->gw = gen_ref(w->current);
 	tx->began = loop_now(w->base.loop);
 	tx->began_wall = loop_wall_us(w->base.loop);
-	chain_init(&tx->parked);
-	chain_init(&tx->up.in);
-	chain_init(&tx->up.out);
-	chain_init(&tx->down.in);
-	chain_init(&tx->down.out);
 	tx->stack = tx->gw->gen->fallback;
 	tx->route = &tx->gw->gen->nowhere;
 	tx->call.tokens_in = tx->call.tokens_out = -1;
@@ -96,6 +91,7 @@ static void tx_free(merlon_tx *tx)
 		worker_mem_give(w, tx->charged);
 	api_call_deinit(&tx->call);
 	slice_unref(tx->head_bytes);
+	http_parser_give(&w->pools.parsers, tx->parser);
 	gen_unref(tx->gw);
 	/* The tx lives in its own arena. */
 	struct arena a = tx->arena;

@@ -188,9 +188,7 @@ struct merlon_tx {
 	uint64_t ended;
 	unsigned settled;   /* of entered, from the end */
 	bool close_refused; /* audit_close of a required line failed */
-	/* The last member: large, and all that is read of it is set by http_parser_init(), so
-	 * tx_new() does not clear it. */
-	struct http_parser parser;
+	struct http_parser *parser; /* while the head comes in */
 };
 
 /* Begins with the first byte of a request. */

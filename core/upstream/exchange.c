@@ -12,8 +12,6 @@
 #include "upstream/exchangepriv.h"
 #include "upstream/health.h"
 
-#define RESPONSE_HEAD_MAX (64 * 1024)
-
 static void pick(struct exchange *ex);
 
 const char *exchange_strfault(enum exchange_fault f)
@@ -74,9 +72,9 @@ void exchange_release(struct exchange *ex, bool pool)
 	if (ex->u->pools->under == ex)
 		ex->u->pools->under = NULL;
 	ex->state = EXCHANGE_OVER;
+	ex->parser = http_parser_give(&ex->u->pools->parsers, ex->parser);
 	list_del(&ex->wait.node);
 	chain_deinit(&ex->queue);
-	chain_init(&ex->queue);
 	if (pool) {
 		conn_pool(ex->c);
 		ex->c = NULL;
@@ -133,8 +131,6 @@ static void attach(struct exchange *ex, struct upstream_conn *c, enum exchange_s
 	ex->state = state;
 	ex->handed = false;
 	ex->base = stream_written(c->s);
-	http_parser_init(&c->parser, true, RESPONSE_HEAD_MAX);
-	c->parser.head_request = ex->head_request;
 	if (ex->paused)
 		stream_pause(c->s, true);
 	exchange_arm(ex);
@@ -334,7 +330,6 @@ struct exchange *exchange_start(struct upstream *u, struct arena *a, struct slic
 	ex->ops = ops;
 	ex->owner = owner;
 	ex->head_request = head_request;
-	chain_init(&ex->queue);
 	chain_push(&ex->queue, head);
 	loop_task_init(&ex->task, tell_fault, ex);
 	ex->wait.fn = looked_up;

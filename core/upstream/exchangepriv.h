@@ -39,6 +39,7 @@ struct exchange {
 	struct lookup wait;
 	struct loop_task task; /* tells of a fault that arose within a call of the owner's */
 	enum exchange_fault fault;
+	struct http_parser *parser; /* while a head comes in */
 	struct http_head rhead;
 	struct http_body body;
 	unsigned interim;

@@ -339,6 +339,7 @@ void pools_init(struct pools *p, struct loop *l, struct resolver *r, struct bloc
 	p->rng = clock_mono() ^ (uint64_t)(uintptr_t)p;
 	if (p->rng == 0)
 		p->rng = 1;
+	p->parsers = (struct http_parsers){0};
 	list_init(&p->servers);
 }
 
@@ -350,6 +351,7 @@ void pools_close_idle(struct pools *p)
 void pools_deinit(struct pools *p)
 {
 	pools_close_idle(p);
+	http_parsers_deinit(&p->parsers);
 }
 
 void pools_each(struct pools *p, void (*fn)(void *arg, const struct server_info *s), void *arg)

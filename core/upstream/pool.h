@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/stats.h"
 #include "conf/conf.h"
+#include "http/parsers.h"
 #include "net/resolve.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -20,6 +21,7 @@ struct pools {
 	struct loop *loop;
 	struct resolver *resolver;
 	struct block_pool *blocks;
+	struct http_parsers parsers; /* for heads of either side */
 	struct list servers;
 	/* Whose stream's event is under way; NULL once that exchange has ended. */
 	struct exchange *under;

@@ -5,6 +5,7 @@
  * Whatever breaks the rules ends the connection; only an exchange that was whole on both sides,
  * with no byte too many, leaves a connection for the next.
  */
+#include "http/headers.h"
 #include "upstream/exchangepriv.h"
 #include "upstream/health.h"
 
@@ -19,22 +20,29 @@ enum reading {
 	READ_BAD
 };
 
-static void head_unref(void *arg)
-{
-	block_unref(arg);
-}
-
-/* The head's text stays where it was read: the arena holds the block from here on. */
+/* A long stream would keep a whole block for the few hundred bytes of its head. */
 static void keep_text(struct exchange *ex)
 {
-	struct slice text = stream_take(ex->c->s, ex->rhead.size);
+	struct stream *s = ex->c->s;
+	const char *from = stream_in(s).p;
+	char *to = arena_alloc(ex->arena, ex->rhead.size);
 
-	if (text.block)
-		arena_on_free(ex->arena, head_unref, text.block);
+	memcpy(to, from, ex->rhead.size);
+	http_head_moved(&ex->rhead, from, to);
+	stream_skip(s, ex->rhead.size);
+}
+
+static void parser_begin(struct exchange *ex)
+{
+	if (!ex->parser)
+		ex->parser = http_parser_take(&ex->u->pools->parsers);
+	http_parser_init(ex->parser, true, RESPONSE_HEAD_MAX);
+	ex->parser->head_request = ex->head_request;
 }
 
 static void head_done(struct exchange *ex)
 {
+	ex->parser = http_parser_give(&ex->u->pools->parsers, ex->parser);
 	keep_text(ex);
 	health_success(ex->server);
 	ex->state = EXCHANGE_BODY;
@@ -46,13 +54,10 @@ static void head_done(struct exchange *ex)
 /* An interim response: 101 would be one to an Upgrade, which is never sent. */
 static bool interim_dropped(struct exchange *ex)
 {
-	struct http_parser *p = &ex->c->parser;
-
 	if (ex->rhead.status == 101 || ++ex->interim > INTERIM_MAX)
 		return false;
 	stream_skip(ex->c->s, ex->rhead.size);
-	http_parser_init(p, true, RESPONSE_HEAD_MAX);
-	p->head_request = ex->head_request;
+	parser_begin(ex);
 	return true;
 }
 
@@ -65,7 +70,9 @@ static enum reading read_head(struct exchange *ex)
 
 		if (in.n == 0)
 			return READ_MORE;
-		switch (http_parse(&ex->c->parser, in.p, in.n, ex->arena, &ex->rhead)) {
+		if (!ex->parser)
+			parser_begin(ex);
+		switch (http_parse(ex->parser, in.p, in.n, ex->arena, &ex->rhead)) {
 		case HTTP_MORE:
 			if (in.n >= BLOCK_SIZE)
 				stream_in_reserve(s, RESPONSE_HEAD_MAX + 1);

@@ -9,7 +9,6 @@
 #define UPSTREAM_SERVER_H
 
 #include "base/hash.h"
-#include "http/parse.h"
 #include "upstream/exchange.h"
 #include "upstream/pool.h"
 
@@ -56,7 +55,6 @@ struct upstream_conn {
 	struct exchange *ex; /* NULL: idle */
 	struct loop_timer timer;
 	uint64_t idle_since;
-	struct http_parser parser;
 };
 
 struct server *server_ref(struct server *s);

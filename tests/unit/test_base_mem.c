@@ -30,9 +30,8 @@ static void every_piece_is_aligned_and_its_own(void)
 	for (size_t i = 0; i < 2000; i++)
 		for (size_t k = 0; k < i * 7 % 97; k++)
 			CU_ASSERT_FATAL(p[i][k] == (i & 0xff));
-	CU_ASSERT(a.total >= 2000 * 16);
 	arena_deinit(&a);
-	CU_ASSERT(a.total == 0 && a.page == NULL);
+	CU_ASSERT(a.page == NULL && a.at == a.end);
 }
 
 static void pages_return_to_the_pool_up_to_its_limit(void)
@@ -43,24 +42,32 @@ static void pages_return_to_the_pool_up_to_its_limit(void)
 	arena_pool_init(&pool, 3);
 	arena_init(&a, &pool);
 	for (int i = 0; i < 100; i++)
-		memset(arena_alloc(&a, 1000), 1, 1000);
-	CU_ASSERT(pool.nfree == 0);
+		memset(arena_alloc(&a, 400), 1, 400);
+	CU_ASSERT(pool.nfirst == 0 && pool.nfree == 0);
 	arena_deinit(&a);
-	CU_ASSERT(pool.nfree == 3);
+	CU_ASSERT(pool.nfirst == 1 && pool.nfree == 3);
 	/* The arena is as new, and pages come out of the pool again. */
 	(void)arena_alloc(&a, 10);
+	CU_ASSERT(pool.nfirst == 0 && pool.nfree == 3);
+	memset(arena_alloc(&a, ARENA_FIRST), 1, ARENA_FIRST);
+	(void)arena_alloc(&a, ARENA_PAGE / 2 - 16);
+	CU_ASSERT(pool.nfree == 3);
+	for (int i = 0; i < 20; i++)
+		(void)arena_alloc(&a, 200);
 	CU_ASSERT(pool.nfree == 2);
 	arena_deinit(&a);
-	CU_ASSERT(pool.nfree == 3);
+	CU_ASSERT(pool.nfirst == 1 && pool.nfree == 3);
 	arena_pool_deinit(&pool);
+	CU_ASSERT(pool.nfirst == 0 && pool.first == NULL);
 	CU_ASSERT(pool.nfree == 0 && pool.free == NULL);
 }
 
 static void large_requests_have_their_own_memory(void)
 {
-	static const size_t sizes[] = {ARENA_PAGE / 2 - 16, ARENA_PAGE / 2,  ARENA_PAGE - 32,
-	                               ARENA_PAGE - 17,     ARENA_PAGE - 16, ARENA_PAGE - 15,
-	                               ARENA_PAGE,          100000};
+	static const size_t sizes[] = {
+	    ARENA_PAGE / 2 - 16, ARENA_PAGE / 2,   ARENA_PAGE - 32, ARENA_PAGE - 17,
+	    ARENA_PAGE - 16,     ARENA_PAGE - 15,  ARENA_PAGE,      ARENA_FIRST - 16,
+	    ARENA_FIRST,         ARENA_FIRST + 16, 100000};
 	struct arena_pool pool;
 	struct arena a;
 	char *small, *next;
@@ -77,13 +84,13 @@ static void large_requests_have_their_own_memory(void)
 	arena_deinit(&a);
 	/* Only ordinary pages may be kept: one that was cut to a request would be too small for the
 	 * next user. */
-	for (struct arena b = {.pool = &pool}; pool.nfree;) {
+	for (struct arena b = {.pool = &pool}; pool.nfirst + pool.nfree;) {
 		memset(arena_alloc(&b, ARENA_PAGE / 2 - 96), 1, ARENA_PAGE / 2 - 96);
 		memset(arena_alloc(&b, ARENA_PAGE / 2 - 96), 1, ARENA_PAGE / 2 - 96);
-		if (pool.nfree == 0)
+		if (pool.nfirst + pool.nfree == 0)
 			arena_deinit(&b), pool.keep = 0, arena_pool_deinit(&pool);
 	}
-	CU_ASSERT(pool.nfree == 0);
+	CU_ASSERT(pool.nfirst + pool.nfree == 0);
 }
 
 static void first_object_may_take_most_of_a_page(void)
@@ -94,13 +101,13 @@ static void first_object_may_take_most_of_a_page(void)
 
 	arena_pool_init(&pool, 100);
 	arena_init(&a, &pool);
-	first = arena_alloc(&a, ARENA_PAGE / 8 * 5);
-	memset(first, 0xee, ARENA_PAGE / 8 * 5);
-	CU_ASSERT((char *)arena_alloc(&a, 16) == first + ARENA_PAGE / 8 * 5);
+	first = arena_alloc(&a, ARENA_FIRST / 16 * 10);
+	memset(first, 0xee, ARENA_FIRST / 16 * 10);
+	CU_ASSERT((char *)arena_alloc(&a, 16) == first + (ARENA_FIRST / 16 * 10 + 15) / 16 * 16);
 	arena_deinit(&a);
-	CU_ASSERT(pool.nfree == 1);
-	memset(arena_alloc(&a, ARENA_PAGE / 8 * 7), 0xee, ARENA_PAGE / 8 * 7);
-	CU_ASSERT(pool.nfree == 1);
+	CU_ASSERT(pool.nfirst == 1);
+	memset(arena_alloc(&a, ARENA_FIRST / 8 * 7), 0xee, ARENA_FIRST / 8 * 7);
+	CU_ASSERT(pool.nfirst == 1);
 	arena_deinit(&a);
 	arena_pool_deinit(&pool);
 }
