@@ -80,34 +80,6 @@ static void ask(merlon_tx *tx, struct question *q, struct merlon_str *one)
 	}
 }
 
-static const struct role *any_of(const struct policy *p, const struct question *q,
-                                 const struct assignment *a)
-{
-	for (uint32_t i = 0; i < a->nroles; i++) {
-		if (policy_allows(p, &p->roles[a->roles[i]], q->need, q->model))
-			return &p->roles[a->roles[i]];
-	}
-	return NULL;
-}
-
-/* The roles that are assigned to `who`, by name and by glob. */
-static const struct role *assigned(const struct policy *p, const struct question *q, int by,
-                                   struct merlon_str who)
-{
-	const struct role *r = NULL;
-
-	if (!who.ptr)
-		return NULL;
-	for (uint32_t i = txt_map_get(&p->exact[by], who); !r && i != UINT32_MAX;
-	     i = p->assignments[i].next)
-		r = any_of(p, q, &p->assignments[i]);
-	for (uint32_t i = p->globs[by]; !r && i != UINT32_MAX; i = p->assignments[i].next) {
-		if (txt_glob(p->assignments[i].who, who))
-			r = any_of(p, q, &p->assignments[i]);
-	}
-	return r;
-}
-
 /* A role that allows it; NULL: none. Roles that the policy does not know give nothing. */
 static const struct role *decide(const struct policy *p, const struct question *q)
 {
@@ -118,11 +90,11 @@ static const struct role *decide(const struct policy *p, const struct question *
 		if (at != TXT_MAP_NONE && policy_allows(p, &p->roles[at], q->need, q->model))
 			r = &p->roles[at];
 		if (!r)
-			r = assigned(p, q, BY_ROLE, q->roles[i]);
+			r = policy_assigned(p, BY_ROLE, q->roles[i], q->need, q->model);
 	}
 	if (!r)
-		r = assigned(p, q, BY_SUB, q->sub);
-	return r ? r : assigned(p, q, BY_ORG, q->org);
+		r = policy_assigned(p, BY_SUB, q->sub, q->need, q->model);
+	return r ? r : policy_assigned(p, BY_ORG, q->org, q->need, q->model);
 }
 
 /* ---- refusing ---- */

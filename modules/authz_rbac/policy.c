@@ -143,8 +143,12 @@ static void read_models(struct reading *r, const merlon_cfg *cfg, struct role *r
 	role->limited = true;
 	role->nmodels = v.count;
 	role->models = pool_new(&r->p->pool, v.count, sizeof(role->models[0]));
-	for (uint32_t i = 0; i < v.count; i++)
+	for (uint32_t i = 0; i < v.count; i++) {
 		role->models[i] = pool_copy(&r->p->pool, v.u.list[i]);
+		globset_add(&role->covers, role->models[i], i, UINT32_MAX);
+		role->covers_all |= txt_eq(role->models[i], TXT("*"));
+	}
+	globset_sort(&role->covers);
 }
 
 static void read_roles(struct reading *r, const merlon_cfg *cfg, uint32_t n)
@@ -334,8 +338,7 @@ static void enter_assignment(struct policy *p, int by, struct assignment *a, uin
 
 	a->next = UINT32_MAX;
 	if (txt_is_glob(a->who)) {
-		a->next = p->globs[by];
-		p->globs[by] = at;
+		globset_add(&p->globs[by], a->who, at, UINT32_MAX);
 		return;
 	}
 	first = txt_map_put(&p->exact[by], a->who, at);
@@ -372,6 +375,40 @@ static void read_assignments(struct reading *r, const merlon_cfg *cfg, uint32_t 
 	}
 }
 
+/* ---- rules ---- */
+/* All roles of one who, in the order in which its assignments are asked. */
+static void rules_of_who(struct policy *p, uint32_t first)
+{
+	uint32_t n = 0, *roles;
+
+	for (uint32_t i = first; i != UINT32_MAX; i = p->assignments[i].next)
+		n += p->assignments[i].nroles;
+	roles = mem_new(n, sizeof(*roles));
+	n = 0;
+	for (uint32_t i = first; i != UINT32_MAX; i = p->assignments[i].next) {
+		const struct assignment *a = &p->assignments[i];
+		for (uint32_t k = 0; k < a->nroles; k++)
+			roles[n++] = a->roles[k];
+	}
+	rules_make(p, &p->assignments[first].rules, roles, n);
+	free(roles);
+}
+
+static void make_rules(struct policy *p)
+{
+	for (uint32_t i = 0; i < p->nroles; i++)
+		rules_make(p, &p->roles[i].rules, &i, 1);
+	for (int by = 0; by < BY_COUNT; by++) {
+		globset_sort(&p->globs[by]);
+		for (uint32_t i = 0; i < p->globs[by].n; i++)
+			rules_of_who(p, p->globs[by].entries[i].value);
+		for (uint32_t i = 0; i <= p->exact[by].mask; i++) {
+			if (p->exact[by].slots[i].value > 0)
+				rules_of_who(p, p->exact[by].slots[i].value - 1);
+		}
+	}
+}
+
 int policy_read(const struct merlon_host *h, const merlon_cfg *cfg, struct policy *out)
 {
 	struct reading r = {.h = h, .p = out};
@@ -383,46 +420,62 @@ int policy_read(const struct merlon_host *h, const merlon_cfg *cfg, struct polic
 	txt_map_init(&out->by_name, nroles + SHIPPED);
 	for (int i = 0; i < BY_COUNT; i++) {
 		txt_map_init(&out->exact[i], nassignments);
-		out->globs[i] = UINT32_MAX;
 	}
 	read_roles(&r, cfg, nroles);
 	ship_roles(out);
 	inherit_all(&r);
 	read_assignments(&r, cfg, nassignments);
-	return r.errors > 0 ? -1 : 0;
+	if (r.errors > 0)
+		return -1;
+	make_rules(out);
+	return 0;
 }
 
 void policy_free(struct policy *p)
 {
-	for (int i = 0; i < BY_COUNT; i++)
+	for (int i = 0; i < BY_COUNT; i++) {
 		txt_map_free(&p->exact[i]);
+		globset_free(&p->globs[i]);
+	}
+	for (uint32_t i = 0; p->assignments && i < p->nassignments; i++)
+		rules_free(&p->assignments[i].rules);
+	for (uint32_t i = 0; i < p->nroles; i++) {
+		globset_free(&p->roles[i].covers);
+		rules_free(&p->roles[i].rules);
+	}
 	txt_map_free(&p->by_name);
 	free(p->roles);
 	pool_free(&p->pool);
 }
 
 /* ---- deciding ---- */
-static bool covers(const struct role *r, struct merlon_str model)
+static const struct role *role_of(const struct policy *p, uint32_t at)
 {
-	for (uint32_t i = 0; i < r->nmodels; i++) {
-		if (txt_glob(r->models[i], model))
-			return true;
-	}
-	return false;
+	return at == RULES_NONE ? NULL : &p->roles[at];
 }
 
-bool policy_allows(const struct policy *p, const struct role *r, uint32_t need,
-                   struct merlon_str model)
+const struct role *policy_assigned(const struct policy *p, int by, struct merlon_str who,
+                                   uint32_t need, struct merlon_str model)
 {
-	for (uint32_t i = 0; i < r->ngrants; i++) {
-		const struct grant *g = &r->grants[i];
-		uint32_t k = 0;
-		if (!(g->permissions & need))
+	const struct globset *globs = &p->globs[by];
+	uint32_t at, newest = 0, best = RULES_NONE;
+
+	if (!who.ptr)
+		return NULL;
+	at = txt_map_get(&p->exact[by], who);
+	if (at != TXT_MAP_NONE)
+		best = rules_find(p, &p->assignments[at].rules, need, model);
+	if (best != RULES_NONE || globs->n == 0)
+		return role_of(p, best);
+	struct globset_at next = globset_find(globs, who);
+	while ((at = globset_next(globs, &next, who, UINT32_MAX, GLOBSET_NONE)) != GLOBSET_NONE) {
+		if (best != RULES_NONE && at < newest)
 			continue;
-		while (model.ptr && k < g->nguards && covers(&p->roles[g->guards[k]], model))
-			k++;
-		if (!model.ptr || k == g->nguards)
-			return true;
+		uint32_t role = rules_find(p, &p->assignments[at].rules, need, model);
+		if (role != RULES_NONE) {
+			best = role;
+			newest = at;
+		}
 	}
-	return false;
+	return role_of(p, best);
 }

@@ -5,6 +5,7 @@
  * may say.
  */
 #include "common/fakehost.h"
+#include "globset.h"
 
 #include "unit/unit.h"
 
@@ -280,10 +281,85 @@ static void too_many_bounded_ways_are_refused(void)
 	fake_reset();
 }
 
+/* What globset finds is what trying every glob finds. */
+static void globs_are_found_as_if_each_were_tried(void)
+{
+	static const char *const globs[] = {"*",  "a",   "ab",  "abc", "a*", "ab*", "abc*", "?b*",
+	                                    "*c", "b?c", "ab?", "b",   "",   "a**", "ab?*", "ba*"};
+	static const char *const texts[] = {"",  "a",   "ab", "abc", "abcd",
+	                                    "b", "bbc", "ba", "c",   "zz"};
+	const uint32_t nglobs = sizeof(globs) / sizeof(globs[0]);
+
+	for (uint32_t which = 0; which < 1u << nglobs; which += 37) {
+		struct globset set = {0};
+		for (uint32_t i = 0; i < nglobs; i++) {
+			if (which & 1u << i)
+				globset_add(&set, txt_of(globs[i]), i, i % 3 ? 1 : 2);
+		}
+		globset_sort(&set);
+		for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++) {
+			struct merlon_str s = txt_of(texts[t]);
+			struct globset_at at = globset_find(&set, s);
+			uint32_t found = 0, want = 0, i;
+			while ((i = globset_next(&set, &at, s, 1, 12)) != GLOBSET_NONE) {
+				CU_ASSERT_FALSE(found & 1u << i);
+				found |= 1u << i;
+			}
+			for (i = 0; i < 12; i++) {
+				if ((which & 1u << i) && i % 3 && txt_glob(txt_of(globs[i]), s))
+					want |= 1u << i;
+			}
+			CU_ASSERT_EQUAL(found, want);
+		}
+		globset_free(&set);
+	}
+}
+
+static void of_many_roles_the_first_that_allows_is_named(void)
+{
+	static char file[200000];
+	char name[32], want[32];
+	size_t n = (size_t)sprintf(file, "roles = ( { name = \"none\"; }");
+
+	for (int i = 0; i < 1000; i++)
+		n += (size_t)sprintf(file + n,
+		                     ", { name = \"r%d\"; permissions = [ \"%s\" ];"
+		                     " models = [ \"m%d-*\", \"all-*\" ]; }\n",
+		                     i, i == 700 ? "train" : "read", i);
+	n += (size_t)sprintf(file + n, " ); assignments = ( { sub = \"a*\"; roles = [ \"r5\" ]; },"
+	                               " { sub = \"alice\"; roles = [ \"none\"");
+	for (int i = 0; i < 1000; i++)
+		n += (size_t)sprintf(file + n, ", \"r%d\"", i);
+	strcpy(file + n, " ]; }, { sub = \"al*\"; roles = [ \"r6\" ]; } );");
+	CU_ASSERT_EQUAL_FATAL(open_line(file), 0);
+	for (int i = 0; i < 1000; i += 111) {
+		snprintf(name, sizeof(name), "m%d-x", i);
+		snprintf(want, sizeof(want), "role r%d", i);
+		CU_ASSERT_TRUE(role_may("x", "read", name));
+		CU_ASSERT_STRING_EQUAL(policy, want);
+	}
+	CU_ASSERT_FALSE(role_may("x", "read", "m1000-x"));
+	CU_ASSERT_FALSE(role_may("x", "read", "m70"));
+	CU_ASSERT_FALSE(role_may("x", "train", "m5-x"));
+	CU_ASSERT_TRUE(role_may("x", "train", "all-x"));
+	CU_ASSERT_STRING_EQUAL(policy, "role r700");
+	CU_ASSERT_TRUE(role_may("x", "read", "all-x"));
+	CU_ASSERT_STRING_EQUAL(policy, "role r0");
+	CU_ASSERT_TRUE(role_may("x", "train", NULL));
+	CU_ASSERT_STRING_EQUAL(policy, "role r700");
+	/* Of globs the newest counts first. */
+	CU_ASSERT_EQUAL(may((struct who){"alf", NULL, NULL}, "read", "all-x"), MERLON_OK);
+	CU_ASSERT_STRING_EQUAL(policy, "role r6");
+	CU_ASSERT_EQUAL(may((struct who){"alf", NULL, NULL}, "read", "m5-x"), MERLON_OK);
+	CU_ASSERT_STRING_EQUAL(policy, "role r5");
+	m->destroy(inst);
+}
+
 UNIT_MAIN("authz_rbac", UNIT(shipped_roles_allow_what_is_written), UNIT(answers_say_why),
           UNIT(models_bound_a_role), UNIT(another_resource_is_no_model),
           UNIT(every_role_on_the_way_bounds_what_is_inherited),
           UNIT(a_role_in_the_file_replaces_the_shipped_one), UNIT(assignments_by_sub_org_and_role),
           UNIT(bad_files_are_refused_with_their_line),
           UNIT(diamonds_stay_small_and_long_chains_are_fine),
-          UNIT(too_many_bounded_ways_are_refused))
+          UNIT(too_many_bounded_ways_are_refused), UNIT(globs_are_found_as_if_each_were_tried),
+          UNIT(of_many_roles_the_first_that_allows_is_named))

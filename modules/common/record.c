@@ -351,7 +351,7 @@ static void put_decisions(struct out *o, const struct merlon_host *h, merlon_tx 
 		if (i > 0)
 			PUT(o, ",");
 		put_decision(o, &d);
-		d = (struct merlon_decision){.size = sizeof(d)};
+		d.size = sizeof(d); /* a newer host has written its own */
 	}
 	PUT(o, "]");
 }
