@@ -22,7 +22,8 @@
 	((TOKEN(c) ? CHAR_TOKEN : 0) | (TOKEN(c) && (c) != '_' ? CHAR_NAME : 0) |                  \
 	 ((c) == '\t' || ((c) >= 0x20 && (c) != 0x7f) ? CHAR_VALUE : 0) |                          \
 	 (VISIBLE(c) ? CHAR_TARGET : 0) | (UNRESERVED(c) ? CHAR_UNRESERVED : 0) |                  \
-	 (UNRESERVED(c) || SUB_DELIM(c) ? CHAR_HOST : 0) | (DIGIT(c) ? CHAR_DIGIT : 0))
+	 (UNRESERVED(c) || SUB_DELIM(c) ? CHAR_HOST : 0) | (DIGIT(c) ? CHAR_DIGIT : 0) |           \
+	 (VISIBLE(c) && !ONE_OF_4(c, '/', '%', '#', '\\') ? CHAR_SEGMENT : 0))
 #define C4(c) C1(c), C1((c) + 1), C1((c) + 2), C1((c) + 3)
 #define C16(c) C4(c), C4((c) + 4), C4((c) + 8), C4((c) + 12)
 #define C64(c) C16(c), C16((c) + 16), C16((c) + 32), C16((c) + 48)

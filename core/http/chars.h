@@ -18,6 +18,7 @@ enum {
 	CHAR_UNRESERVED = 0x10, /* RFC 3986 */
 	CHAR_HOST = 0x20,       /* reg-name without escapes: unreserved and sub-delims */
 	CHAR_DIGIT = 0x40,
+	CHAR_SEGMENT = 0x80, /* of a target without '/', '%', '#', '\\': nothing to think about */
 };
 
 extern const uint8_t http_chars[256];

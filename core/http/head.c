@@ -24,12 +24,12 @@ static uint64_t build_fields(const struct http_parser *p, const char *d, struct 
 	h->nfields = p->nfields;
 	h->fields = arena_alloc(a, sizeof(*h->fields) * (p->nfields ? p->nfields : 1u));
 	for (uint16_t i = 0; i < p->nfields; i++) {
-		const uint32_t *o = p->field_offs[i];
+		const struct http_field_at *at = &p->fields[i];
 		struct http_field *f = &h->fields[i];
 
-		f->name = text(d, o[0], o[1]);
-		f->value = text(d, o[2], o[3]);
-		f->id = (uint8_t)http_field_id_of(f->name);
+		f->name = (struct str){d + at->name, at->name_n};
+		f->value = text(d, at->value, at->value_end);
+		f->id = (uint8_t)at->id;
 		f->flags = 0;
 		if (h->first[f->id])
 			twice |= HTTP_F_BIT(f->id);
@@ -58,14 +58,14 @@ static int on_option(void *arg, struct str option)
 
 	if (++o->count > CONNECTION_OPTIONS_MAX)
 		o->fault = "too many Connection options";
-	else if (!http_is_token(option))
-		o->fault = "Connection option is not a token";
-	else if (!o->response && (kept & HTTP_F_BIT(http_field_id_of(option))))
-		o->fault = "Connection names a field that may not be removed";
 	else if (str_ieq(option, STR("close")))
 		o->close = true;
 	else if (str_ieq(option, STR("keep-alive")))
 		o->keep_alive = true;
+	else if (!http_is_token(option))
+		o->fault = "Connection option is not a token";
+	else if (!o->response && (kept & HTTP_F_BIT(http_field_id_of(option))))
+		o->fault = "Connection names a field that may not be removed";
 	return o->fault != NULL;
 }
 

@@ -6,7 +6,7 @@
  */
 #include "http/headers.h"
 
-#include "http/chars.h"
+#include "http/scan.h"
 
 const struct http_field *http_find(const struct http_head *h, struct str name, unsigned index)
 {
@@ -104,20 +104,12 @@ bool http_asks_upgrade(const struct http_head *h)
 
 bool http_is_token(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		if (!http_is(s.p[i], CHAR_TOKEN))
-			return false;
-	}
-	return s.n > 0;
+	return s.n > 0 && scan_name(s.p, 0, s.n, CHAR_TOKEN) == s.n;
 }
 
 bool http_is_field_value(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		if (!http_is(s.p[i], CHAR_VALUE))
-			return false;
-	}
-	return str_trim(s).n == s.n;
+	return scan_value(s.p, 0, s.n) == s.n && str_trim(s).n == s.n;
 }
 
 static const struct {

@@ -3,49 +3,96 @@
 /*
  * Names the core knows: methods, fields, and the prefixes under which identity travels.
  */
-#include "http/chars.h"
+#include "http/head.h"
 #include "http/headers.h"
-#include "http/parse.h"
+#include "http/scan.h"
+
+#define SLOTS 64
 
 struct known {
-	const char *name; /* lower case */
-	enum http_field_id id;
+	char name[30]; /* lower case; the size makes a slot's place a shift */
+	uint8_t n;
+	uint8_t id; /* enum http_field_id */
 };
 
-/* One list a length, each ended by NULL: a name is compared with very few others. */
-static const struct known len2[] = {{"te", HTTP_F_TE}, {0}};
-static const struct known len4[] = {{"host", HTTP_F_HOST}, {"date", HTTP_F_DATE}, {0}};
-static const struct known len6[] = {
-    {"cookie", HTTP_F_COOKIE}, {"expect", HTTP_F_EXPECT}, {"server", HTTP_F_SERVER}, {0}};
-static const struct known len7[] = {
-    {"api-key", HTTP_F_API_KEY}, {"upgrade", HTTP_F_UPGRADE}, {"trailer", HTTP_F_TRAILER}, {0}};
-static const struct known len9[] = {{"x-api-key", HTTP_F_X_API_KEY},
-                                    {"forwarded", HTTP_F_FORWARDED},
-                                    {"x-real-ip", HTTP_F_X_FORWARDED},
-                                    {0}};
-static const struct known len10[] = {{"connection", HTTP_F_CONNECTION},
-                                     {"keep-alive", HTTP_F_KEEP_ALIVE},
-                                     {"tracestate", HTTP_F_TRACESTATE},
-                                     {0}};
-static const struct known len11[] = {{"traceparent", HTTP_F_TRACEPARENT}, {0}};
-static const struct known len12[] = {
-    {"content-type", HTTP_F_CONTENT_TYPE}, {"x-request-id", HTTP_F_X_REQUEST_ID}, {0}};
-static const struct known len13[] = {{"authorization", HTTP_F_AUTHORIZATION}, {0}};
-static const struct known len14[] = {{"content-length", HTTP_F_CONTENT_LENGTH},
-                                     {"http2-settings", HTTP_F_UPGRADE}, /* a part of it */
-                                     {0}};
-static const struct known len15[] = {{"accept-encoding", HTTP_F_ACCEPT_ENCODING}, {0}};
-static const struct known len16[] = {{"content-encoding", HTTP_F_CONTENT_ENCODING},
-                                     {"proxy-connection", HTTP_F_PROXY_CONNECTION},
-                                     {0}};
-static const struct known len17[] = {{"transfer-encoding", HTTP_F_TRANSFER_ENCODING}, {0}};
-static const struct known len18[] = {{"proxy-authenticate", HTTP_F_PROXY_AUTHENTICATE}, {0}};
-static const struct known len19[] = {{"proxy-authorization", HTTP_F_PROXY_AUTHORIZATION}, {0}};
+/* No two names fall into one slot, so a name is compared with one other at most. The compiler says
+ * where an addition breaks that: an initialiser is overridden. */
+#define SLOT(n, first, last) (((n)*5u + (unsigned)(first)*9u + (unsigned)(last)*16u) % SLOTS)
+#define KNOWN(first, last, text, id)                                                               \
+	[SLOT(sizeof(text) - 1, first, last)] = {text, sizeof(text) - 1, id}
+static const struct known known[SLOTS] = {
+    KNOWN('t', 'e', "te", HTTP_F_TE),
+    KNOWN('h', 't', "host", HTTP_F_HOST),
+    KNOWN('d', 'e', "date", HTTP_F_DATE),
+    KNOWN('c', 'e', "cookie", HTTP_F_COOKIE),
+    KNOWN('e', 't', "expect", HTTP_F_EXPECT),
+    KNOWN('s', 'r', "server", HTTP_F_SERVER),
+    KNOWN('a', 'y', "api-key", HTTP_F_API_KEY),
+    KNOWN('u', 'e', "upgrade", HTTP_F_UPGRADE),
+    KNOWN('t', 'r', "trailer", HTTP_F_TRAILER),
+    KNOWN('x', 'y', "x-api-key", HTTP_F_X_API_KEY),
+    KNOWN('f', 'd', "forwarded", HTTP_F_FORWARDED),
+    KNOWN('x', 'p', "x-real-ip", HTTP_F_X_FORWARDED),
+    KNOWN('c', 'n', "connection", HTTP_F_CONNECTION),
+    KNOWN('k', 'e', "keep-alive", HTTP_F_KEEP_ALIVE),
+    KNOWN('t', 'e', "tracestate", HTTP_F_TRACESTATE),
+    KNOWN('t', 't', "traceparent", HTTP_F_TRACEPARENT),
+    KNOWN('c', 'e', "content-type", HTTP_F_CONTENT_TYPE),
+    KNOWN('x', 'd', "x-request-id", HTTP_F_X_REQUEST_ID),
+    KNOWN('a', 'n', "authorization", HTTP_F_AUTHORIZATION),
+    KNOWN('c', 'h', "content-length", HTTP_F_CONTENT_LENGTH),
+    KNOWN('h', 's', "http2-settings", HTTP_F_UPGRADE), /* a part of it */
+    KNOWN('a', 'g', "accept-encoding", HTTP_F_ACCEPT_ENCODING),
+    KNOWN('c', 'g', "content-encoding", HTTP_F_CONTENT_ENCODING),
+    KNOWN('p', 'n', "proxy-connection", HTTP_F_PROXY_CONNECTION),
+    KNOWN('t', 'g', "transfer-encoding", HTTP_F_TRANSFER_ENCODING),
+    KNOWN('p', 'e', "proxy-authenticate", HTTP_F_PROXY_AUTHENTICATE),
+    KNOWN('p', 'n', "proxy-authorization", HTTP_F_PROXY_AUTHORIZATION),
+};
 
-static const struct known *const by_length[] = {
-    [2] = len2,   [4] = len4,   [6] = len6,   [7] = len7,   [9] = len9,
-    [10] = len10, [11] = len11, [12] = len12, [13] = len13, [14] = len14,
-    [15] = len15, [16] = len16, [17] = len17, [18] = len18, [19] = len19,
+/* Names as upstreams written for CGI would read them, '_' as '-': whole, or all that begin so.
+ * Identity is what only we may set; by an override some upstreams take another method or path than
+ * the one that was authorised. */
+enum special_kind { IDENTITY, OVERRIDE, SOURCE, RATELIMIT };
+struct special {
+	const char *name; /* lower case; NULL ends a list */
+	bool prefix;
+	enum special_kind kind;
+};
+
+/* One list for each third letter; the first that fits counts. */
+static const struct special of_a[] = {{"x-auth-request-", true, IDENTITY}, {0}};
+static const struct special of_f[] = {
+    {"x-forwarded-user", false, IDENTITY},   {"x-forwarded-email", false, IDENTITY},
+    {"x-forwarded-groups", false, IDENTITY}, {"x-forwarded-client-cert", false, IDENTITY},
+    {"x-forwarded-", true, SOURCE},          {0},
+};
+static const struct special of_h[] = {
+    {"x-http-method", false, OVERRIDE},
+    {"x-http-method-override", false, OVERRIDE},
+    {0},
+};
+static const struct special of_m[] = {
+    {"remote-user", false, IDENTITY},
+    {"x-merlon-", true, IDENTITY},
+    {"x-method-override", false, OVERRIDE},
+    {0},
+};
+static const struct special of_o[] = {
+    {"x-original-url", false, OVERRIDE},
+    {"x-original-uri", false, OVERRIDE},
+    {0},
+};
+static const struct special of_r[] = {
+    {"x-ratelimit-", true, RATELIMIT},
+    {"x-remote-", true, IDENTITY},
+    {"x-rewrite-url", false, OVERRIDE},
+    {"x-real-ip", false, SOURCE},
+    {0},
+};
+static const struct special *const by_third['z' - 'a' + 1] = {
+    ['a' - 'a'] = of_a, ['f' - 'a'] = of_f, ['h' - 'a'] = of_h,
+    ['m' - 'a'] = of_m, ['o' - 'a'] = of_o, ['r' - 'a'] = of_r,
 };
 
 static char fold(char c)
@@ -53,104 +100,154 @@ static char fold(char c)
 	return c == '_' ? '-' : http_lower(c);
 }
 
-static bool folded_starts(struct str name, const char *lower)
+static bool is_special(struct str name, const struct special *s)
 {
 	size_t i = 0;
 
-	for (; lower[i]; i++) {
-		if (i == name.n || fold(name.p[i]) != lower[i])
+	for (; s->name[i]; i++) {
+		if (i == name.n || fold(name.p[i]) != s->name[i])
 			return false;
 	}
-	return true;
+	return s->prefix || i == name.n;
 }
 
-static bool folded_is(struct str name, const char *lower)
+/* NULL: it is none of them. */
+static const struct special *special_of(struct str name)
 {
-	return name.n == strlen(lower) && folded_starts(name, lower);
+	if (name.n < 3 || (http_lower(name.p[0]) != 'x' && http_lower(name.p[0]) != 'r'))
+		return NULL;
+	unsigned third = (uint8_t)http_lower(name.p[2]) - (unsigned)'a';
+	if (third >= sizeof(by_third) / sizeof(by_third[0]) || !by_third[third])
+		return NULL;
+	for (const struct special *s = by_third[third]; s->name; s++) {
+		if (is_special(name, s))
+			return s;
+	}
+	return NULL;
 }
 
 bool http_name_reserved(struct str name)
 {
-	static const char *const prefixes[] = {"x-merlon-", "x-remote-", "x-auth-request-"};
-	static const char *const names[] = {"remote-user", "x-forwarded-user", "x-forwarded-email",
-	                                    "x-forwarded-groups", "x-forwarded-client-cert"};
+	const struct special *s = special_of(name);
 
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-		if (folded_starts(name, prefixes[i]))
-			return true;
-	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (folded_is(name, names[i]))
-			return true;
-	}
-	return false;
+	return s && s->kind == IDENTITY;
 }
 
-/* By these some upstreams take another method or path than the one that was authorised. */
-static bool overrides_request(struct str name)
+static __attribute__((noinline)) enum http_field_id id_of_special(struct str name)
 {
-	static const char *const names[] = {"x-http-method",     "x-http-method-override",
-	                                    "x-method-override", "x-original-url",
-	                                    "x-original-uri",    "x-rewrite-url"};
+	static const uint8_t ids[] = {
+	    [IDENTITY] = HTTP_F_RESERVED,
+	    [OVERRIDE] = HTTP_F_RESERVED,
+	    [SOURCE] = HTTP_F_X_FORWARDED,
+	    [RATELIMIT] = HTTP_F_X_RATELIMIT,
+	};
+	const struct special *s = special_of(name);
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (folded_is(name, names[i]))
-			return true;
-	}
-	return false;
+	return s ? ids[s->kind] : HTTP_F_OTHER;
 }
 
-static enum http_field_id id_by_prefix(struct str name)
+/* Not 0 where eight bytes are not the same but for capitals. Letters, digits and '-' all have the
+ * bit that makes a capital small: by it only a control could pass for one of them. */
+static inline uint64_t differ(uint64_t w, uint64_t lower)
 {
-	char first = http_lower(name.p[0]);
-
-	if (first != 'x' && first != 'r')
-		return HTTP_F_OTHER;
-	if (http_name_reserved(name) || overrides_request(name))
-		return HTTP_F_RESERVED;
-	/* As upstreams written for CGI would read it: '_' is '-'. */
-	if (folded_starts(name, "x-forwarded-") || folded_is(name, "x-real-ip"))
-		return HTTP_F_X_FORWARDED;
-	if (folded_starts(name, "x-ratelimit-"))
-		return HTTP_F_X_RATELIMIT;
-	return HTTP_F_OTHER;
+	return ((w | SCAN_ONES * 0x20) ^ lower) | ((w - SCAN_ONES * 0x20) & ~w & SCAN_HIGH);
 }
 
+/* The first and the last four of 4 to 8 bytes. */
+static inline uint64_t ends(const char *p, size_t n)
+{
+	uint32_t first;
+	uint32_t last;
+
+	memcpy(&first, p, sizeof(first));
+	memcpy(&last, p + n - sizeof(last), sizeof(last));
+	return (uint64_t)last << 32 | first;
+}
+
+/* By words that overlap. */
 static bool same(const char *name, const char *lower, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (http_lower(name[i]) != lower[i])
-			return false;
-	}
-	return true;
+	if (n < 4)
+		return n == 2 && http_lower(name[0]) == lower[0] && http_lower(name[1]) == lower[1];
+	if (n < 8)
+		return !differ(ends(name, n), ends(lower, n));
+	uint64_t d = differ(scan_word(name), scan_word(lower)) |
+	             differ(scan_word(name + n - 8), scan_word(lower + n - 8));
+	if (n > 16)
+		d |= differ(scan_word(name + 8), scan_word(lower + 8));
+	return d == 0;
+}
+
+static inline const struct known *slot_of(const char *name, size_t n)
+{
+	/* A small letter for a capital; what else comes out is no letter of a known name. */
+	unsigned first = (uint8_t)name[0] | 0x20u;
+	unsigned last = (uint8_t)name[n - 1] | 0x20u;
+
+	return &known[SLOT(n, first, last)];
 }
 
 enum http_field_id http_field_id_of(struct str name)
 {
 	if (name.n == 0)
 		return HTTP_F_OTHER;
-	if (name.n < sizeof(by_length) / sizeof(by_length[0]) && by_length[name.n]) {
-		for (const struct known *k = by_length[name.n]; k->name; k++) {
-			if (same(name.p, k->name, name.n))
-				return k->id;
-		}
+	const struct known *k = slot_of(name.p, name.n);
+	if (k->n == name.n && same(name.p, k->name, name.n))
+		return k->id;
+	return id_of_special(name);
+}
+
+#if HTTP_SCAN_SSE2
+/* The known name before the ':' in the sixteen bytes at p; NULL: there is none. What is known is
+ * allowed, so most names need no other look. */
+static inline const struct known *known_before_colon(const char *p)
+{
+	__m128i x = scan_load(p);
+	unsigned colons = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(':')));
+
+	if (colons == 0 || (colons & 1))
+		return NULL;
+	unsigned n = (unsigned)__builtin_ctz(colons);
+	const struct known *k = slot_of(p, n);
+	if (k->n != n)
+		return NULL;
+	__m128i same = _mm_cmpeq_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), scan_load(k->name));
+	__m128i text = _mm_cmpgt_epi8(x, _mm_set1_epi8(0x1f));
+	unsigned fits = (unsigned)_mm_movemask_epi8(_mm_and_si128(same, text));
+	return (fits | ~0u << n) == ~0u ? k : NULL;
+}
+#endif
+
+size_t http_name_end(const char *d, size_t at, size_t n, unsigned allowed, enum http_field_id *id)
+{
+#if HTTP_SCAN_SSE2
+	const struct known *k = at + 16 <= n ? known_before_colon(d + at) : NULL;
+
+	if (k) {
+		*id = k->id;
+		return at + k->n;
 	}
-	return id_by_prefix(name);
+#endif
+	size_t end = scan_name(d, at, n, allowed);
+	*id = http_field_id_of((struct str){d + at, end - at});
+	return end;
 }
 
 enum http_method http_method_of(struct str token)
 {
 	static const struct {
-		const char *name;
+		struct str name;
 		enum http_method method;
 	} methods[] = {
-	    {"POST", HTTP_POST},       {"GET", HTTP_GET},         {"HEAD", HTTP_HEAD},
-	    {"PUT", HTTP_PUT},         {"DELETE", HTTP_DELETE},   {"PATCH", HTTP_PATCH},
-	    {"OPTIONS", HTTP_OPTIONS}, {"CONNECT", HTTP_CONNECT}, {"TRACE", HTTP_TRACE},
+	    {{"POST", 4}, HTTP_POST},       {{"GET", 3}, HTTP_GET},
+	    {{"HEAD", 4}, HTTP_HEAD},       {{"PUT", 3}, HTTP_PUT},
+	    {{"DELETE", 6}, HTTP_DELETE},   {{"PATCH", 5}, HTTP_PATCH},
+	    {{"OPTIONS", 7}, HTTP_OPTIONS}, {{"CONNECT", 7}, HTTP_CONNECT},
+	    {{"TRACE", 5}, HTTP_TRACE},
 	};
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-		if (str_eq(token, str_of(methods[i].name)))
+		if (str_eq(token, methods[i].name))
 			return methods[i].method;
 	}
 	return HTTP_OTHER;

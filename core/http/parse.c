@@ -3,14 +3,17 @@
 /*
  * The bytes of a head, one state after another. Every state scans from p->at over what it accepts
  * and stops at the first byte that ends or breaks it; nothing before p->at is looked at again but
- * for trimming a value. What needs the whole head is checked in head.c.
+ * for trimming a value. A line that is whole and well, as nearly all are, is taken at once where it
+ * begins; it is only the others, cut or faulty, that go through the states byte by byte, so that
+ * every refusal is made in one place. What needs the whole head is checked in head.c.
  */
 #include "http/parse.h"
 
-#include "http/chars.h"
 #include "http/head.h"
+#include "http/scan.h"
 
 #define METHOD_MAX 32
+#define HEAD_MAX 0xffffff
 
 enum state {
 	STATE_EMPTY_LINE, /* the one CRLF that may stand before a request line */
@@ -37,7 +40,7 @@ void http_parser_init(struct http_parser *p, bool response, size_t max)
 {
 	p->response = response;
 	p->head_request = false;
-	p->max = max < UINT32_MAX ? max : UINT32_MAX;
+	p->max = max < HEAD_MAX ? max : HEAD_MAX;
 	p->status = 0;
 	p->reason = NULL;
 	p->at = 0;
@@ -74,13 +77,110 @@ static const char *byte_fault(char c, const char *otherwise)
 	return otherwise;
 }
 
+/* ---- lines that are whole ---- */
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* "HTTP/1.0" or "HTTP/1.1"; eight bytes are there. */
+static bool is_version(const char *d)
+{
+	return memcmp(d, "HTTP/1.", 7) == 0 && (d[7] == '0' || d[7] == '1');
+}
+
+/* A request line. False, here and below: it is cut, or not all is well, and nothing has changed. */
+static bool request_line(struct http_parser *p, const char *d, uint32_t n)
+{
+	const uint32_t rest = sizeof(" HTTP/1.1\r\n") - 1;
+	uint32_t begin = p->at;
+	uint32_t limit = n - begin > METHOD_MAX ? begin + METHOD_MAX : n;
+	uint32_t end = (uint32_t)scan_class(d, begin, limit, CHAR_TOKEN);
+
+	if (end == begin || end == limit || d[end] != ' ')
+		return false;
+	uint32_t target = end + 1;
+	uint32_t at = (uint32_t)scan_target(d, target, n);
+	if (at == target || n - at < rest || d[at] != ' ' || !is_version(d + at + 1) ||
+	    d[at + 9] != '\r' || d[at + 10] != '\n')
+		return false;
+	p->offs[OFF_METHOD] = begin;
+	p->offs[OFF_METHOD_END] = end;
+	p->offs[OFF_TARGET] = target;
+	p->offs[OFF_TARGET_END] = at;
+	p->minor = (uint8_t)(d[at + 8] - '0');
+	p->at = at + rest;
+	return true;
+}
+
+static bool status_line(struct http_parser *p, const char *d, uint32_t n)
+{
+	const uint32_t head = sizeof("HTTP/1.1 200 ") - 1;
+	uint32_t at = p->at;
+
+	if (n - at < head || !is_version(d + at) || d[at + 8] != ' ' || d[at + 12] != ' ')
+		return false;
+	for (uint32_t i = at + 9; i < at + 12; i++) {
+		if (!http_is(d[i], CHAR_DIGIT))
+			return false;
+	}
+	const char *c = d + at + 9;
+	uint32_t status = (uint32_t)((c[0] - '0') * 100 + (c[1] - '0') * 10 + (c[2] - '0'));
+	uint32_t end = (uint32_t)scan_value(d, at + head, n);
+	if (status < 100 || status > 599 || n - end < 2 || d[end] != '\r' || d[end + 1] != '\n')
+		return false;
+	p->offs[OFF_STATUS] = status;
+	p->offs[OFF_REASON] = at + head;
+	p->offs[OFF_REASON_END] = end;
+	p->minor = (uint8_t)(d[at + 7] - '0');
+	p->at = end + 2;
+	return true;
+}
+
+/* Field lines up to one that is none of those that are whole and well. */
+static void field_lines(struct http_parser *p, const char *d, size_t n)
+{
+	const unsigned allowed = p->response ? CHAR_TOKEN : CHAR_NAME;
+	size_t name = p->at;
+	unsigned i = p->nfields;
+
+	for (; i < HTTP_FIELDS_MAX && name < n && d[name] != '\r'; i++) {
+		enum http_field_id id;
+		size_t colon = http_name_end(d, name, n, allowed, &id);
+		if (colon == n || colon == name || d[colon] != ':')
+			break;
+		size_t begin = colon + 1;
+		begin += begin < n && d[begin] == ' ';
+		while (begin < n && is_blank(d[begin]))
+			begin++;
+		size_t end = scan_value(d, begin, n);
+		size_t next = end + 2;
+		if (next > n || d[end] != '\r' || d[end + 1] != '\n')
+			break;
+		while (end > begin && is_blank(d[end - 1]))
+			end--;
+		p->fields[i] = (struct http_field_at){
+		    .name = (uint32_t)name,
+		    .name_n = (uint32_t)(colon - name) & HEAD_MAX,
+		    .id = (uint8_t)id,
+		    .value = (uint32_t)begin,
+		    .value_end = (uint32_t)end,
+		};
+		name = next;
+	}
+	p->at = (uint32_t)name;
+	p->nfields = (uint16_t)i;
+}
+
+/* ---- byte by byte ---- */
 static int on_empty_line(struct http_parser *p, const char *d, uint32_t n)
 {
-	(void)n;
 	if (d[p->at] == '\r') {
 		p->at++;
 		return go(p, STATE_EMPTY_LF);
 	}
+	if (request_line(p, d, n))
+		return go(p, STATE_FIELD);
 	p->offs[OFF_METHOD] = p->at;
 	return go(p, STATE_METHOD);
 }
@@ -123,8 +223,7 @@ static int on_method(struct http_parser *p, const char *d, uint32_t n)
 
 static int on_target(struct http_parser *p, const char *d, uint32_t n)
 {
-	while (p->at < n && http_is(d[p->at], CHAR_TARGET))
-		p->at++;
+	p->at = (uint32_t)scan_target(d, p->at, n);
 	if (p->at == n)
 		return HTTP_MORE;
 	if (d[p->at] != ' ')
@@ -155,6 +254,8 @@ static int on_version(struct http_parser *p, const char *d, uint32_t n)
 {
 	static const char form[] = "HTTP/0.0"; /* '0': any digit */
 
+	if (p->response && p->at == p->mark && status_line(p, d, n))
+		return go(p, STATE_FIELD);
 	for (; p->at < n; p->at++) {
 		uint32_t i = p->at - p->mark;
 		char c = d[p->at];
@@ -195,30 +296,9 @@ static int on_status(struct http_parser *p, const char *d, uint32_t n)
 	return HTTP_MORE;
 }
 
-/* Steps over bytes of a field value, eight at a time while none of them is below 0x20 or DEL. HTAB
- * ends the quick part and is left to the table. */
-static uint32_t value_run(const char *d, uint32_t at, uint32_t n)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-
-	while (n - at >= 8) {
-		uint64_t w;
-
-		memcpy(&w, d + at, sizeof(w));
-		uint64_t del = w ^ (ones * 0x7f);
-		uint64_t low = (w - ones * 0x20) & ~w;
-		if ((low | ((del - ones) & ~del)) & (ones * 0x80))
-			break;
-		at += 8;
-	}
-	while (at < n && http_is(d[at], CHAR_VALUE))
-		at++;
-	return at;
-}
-
 static int on_reason(struct http_parser *p, const char *d, uint32_t n)
 {
-	p->at = value_run(d, p->at, n);
+	p->at = (uint32_t)scan_value(d, p->at, n);
 	if (p->at == n)
 		return HTTP_MORE;
 	if (d[p->at] != '\r')
@@ -238,18 +318,24 @@ static int on_line_lf(struct http_parser *p, const char *d, uint32_t n)
 
 static int on_field(struct http_parser *p, const char *d, uint32_t n)
 {
+	field_lines(p, d, n);
+	if (p->at == n)
+		return HTTP_MORE;
 	char c = d[p->at];
-
-	(void)n;
+	if (c == '\r' && n - p->at >= 2 && d[p->at + 1] == '\n') {
+		p->at += 2;
+		p->state = STATE_DONE;
+		return HTTP_DONE;
+	}
 	if (c == '\r') {
 		p->at++;
 		return go(p, STATE_END_LF);
 	}
-	if (c == ' ' || c == '\t')
+	if (is_blank(c))
 		return refuse(p, 400, "line folding");
 	if (p->nfields == HTTP_FIELDS_MAX)
 		return refuse(p, 431, "too many fields");
-	p->field_offs[p->nfields][0] = p->at;
+	p->fields[p->nfields].name = p->at;
 	return go(p, STATE_NAME);
 }
 
@@ -265,45 +351,44 @@ static int name_fault(struct http_parser *p, char c)
 static int on_name(struct http_parser *p, const char *d, uint32_t n)
 {
 	unsigned allowed = p->response ? CHAR_TOKEN : CHAR_NAME;
-	uint32_t at = p->at;
+	struct http_field_at *f = &p->fields[p->nfields];
+	uint32_t at = (uint32_t)scan_name(d, p->at, n, allowed);
 
-	while (at < n && http_is(d[at], allowed))
-		at++;
 	p->at = at;
 	if (at == n)
 		return HTTP_MORE;
 	if (d[at] != ':')
 		return name_fault(p, d[at]);
-	if (at == p->field_offs[p->nfields][0])
+	if (at == f->name)
 		return refuse(p, 400, "field name is empty");
-	p->field_offs[p->nfields][1] = at;
+	f->name_n = (at - f->name) & HEAD_MAX;
+	f->id = (uint8_t)http_field_id_of((struct str){d + f->name, f->name_n});
 	p->at++;
 	return go(p, STATE_OWS);
 }
 
 static int on_ows(struct http_parser *p, const char *d, uint32_t n)
 {
-	while (p->at < n && (d[p->at] == ' ' || d[p->at] == '\t'))
+	while (p->at < n && is_blank(d[p->at]))
 		p->at++;
 	if (p->at == n)
 		return HTTP_MORE;
-	p->field_offs[p->nfields][2] = p->at;
+	p->fields[p->nfields].value = p->at;
 	return go(p, STATE_VALUE);
 }
 
 static int on_value(struct http_parser *p, const char *d, uint32_t n)
 {
-	p->at = value_run(d, p->at, n);
+	p->at = (uint32_t)scan_value(d, p->at, n);
 	if (p->at == n)
 		return HTTP_MORE;
 	if (d[p->at] != '\r')
 		return refuse(p, 400, byte_fault(d[p->at], "control byte in field value"));
 	uint32_t end = p->at++;
-	uint32_t begin = p->field_offs[p->nfields][2];
-	while (end > begin && (d[end - 1] == ' ' || d[end - 1] == '\t'))
+	uint32_t begin = p->fields[p->nfields].value;
+	while (end > begin && is_blank(d[end - 1]))
 		end--;
-	p->field_offs[p->nfields][3] = end;
-	p->nfields++;
+	p->fields[p->nfields++].value_end = end;
 	return go(p, STATE_LINE_LF);
 }
 

@@ -23,7 +23,8 @@ struct http_parser {
 	/* settings */
 	bool response;
 	bool head_request; /* the response answers HEAD: it has no body */
-	size_t max;        /* bytes of the head at most; over it 431 (414 while in the target) */
+	size_t max;        /* bytes of the head at most, under 16 MiB; over it 431 (414 while in the
+	                    * target) */
 	/* result of HTTP_BAD */
 	uint16_t status;    /* 400 414 431 501 505 417; for responses always 502 */
 	const char *reason; /* a phrase for log and client, static */
@@ -35,7 +36,13 @@ struct http_parser {
 	uint32_t mark;
 	uint32_t line;
 	uint32_t offs[8];
-	uint32_t field_offs[HTTP_FIELDS_MAX][4]; /* name begin, name end, value begin, value end */
+	struct http_field_at {
+		uint32_t name;
+		uint32_t name_n : 24; /* so much is a head at most */
+		uint32_t id : 8;
+		uint32_t value;
+		uint32_t value_end;
+	} fields[HTTP_FIELDS_MAX];
 };
 
 void http_parser_init(struct http_parser *p, bool response, size_t max);

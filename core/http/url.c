@@ -6,7 +6,7 @@
  */
 #include "http/url.h"
 
-#include "http/chars.h"
+#include "http/scan.h"
 
 #include <arpa/inet.h>
 
@@ -64,9 +64,10 @@ static const char *path_fault(struct str path, bool *rewrite)
 {
 	const char *fault = NULL;
 	size_t segment = 1; /* path.p[0] is '/' */
+	size_t i = 1;
 
 	*rewrite = false;
-	for (size_t i = 1; i < path.n && !fault; i++) {
+	for (; !fault && (i = scan_class(path.p, i, path.n, CHAR_SEGMENT)) < path.n; i++) {
 		char c = path.p[i];
 
 		if (!http_is(c, CHAR_TARGET)) {
@@ -121,7 +122,9 @@ static struct str path_rewrite(struct str path, struct arena *a)
  * C string. */
 static const char *query_fault(struct str query)
 {
-	for (size_t i = 0; i < query.n; i++) {
+	size_t i = 0;
+
+	for (; (i = scan_class(query.p, i, query.n, CHAR_SEGMENT)) < query.n; i++) {
 		char c = query.p[i];
 
 		if (!http_is(c, CHAR_TARGET))
@@ -204,18 +207,30 @@ int url_parse(struct str target, bool options, struct arena *a, struct url *out,
 
 bool url_has_encoded_slash(struct str path)
 {
-	for (size_t i = 0; i + 2 < path.n; i++) {
-		if (path.p[i] == '%' && escape_at(path, i) == '/')
+	struct str rest = path;
+	ptrdiff_t at;
+
+	while ((at = str_find(rest, '%')) >= 0) {
+		if (escape_at(rest, (size_t)at) == '/')
 			return true;
+		rest.p += at + 1;
+		rest.n -= (size_t)at + 1;
 	}
 	return false;
 }
 
 static bool port_valid(struct str port, uint16_t *value)
 {
-	uint64_t n;
+	uint32_t n = 0;
 
-	if (port.n > 5 || !str_u64(port, &n) || n < 1 || n > UINT16_MAX)
+	if (port.n > 5)
+		return false;
+	for (size_t i = 0; i < port.n; i++) {
+		if (!http_is(port.p[i], CHAR_DIGIT))
+			return false;
+		n = n * 10 + (uint32_t)(port.p[i] - '0');
+	}
+	if (n < 1 || n > UINT16_MAX)
 		return false;
 	*value = (uint16_t)n;
 	return true;
@@ -247,8 +262,8 @@ static bool reg_name_valid(struct str s)
 	return s.n > 0;
 }
 
-/* Cuts host[:port]; *port keeps its value where there is none. IPv6 keeps its brackets. */
-static bool split_host(struct str s, struct str *host, uint16_t *port)
+/* A host that is no plain name: an address in brackets, escapes. */
+static bool cut_odd_host(struct str s, struct str *host)
 {
 	ptrdiff_t at = str_find(s, s.n && s.p[0] == '[' ? ']' : ':');
 
@@ -257,12 +272,23 @@ static bool split_host(struct str s, struct str *host, uint16_t *port)
 		if (at < 0 || !ipv6_valid((struct str){s.p + 1, (size_t)at - 1}))
 			return false;
 		host->n = (size_t)at + 1;
-	} else {
-		if (at >= 0)
-			host->n = (size_t)at;
-		if (!reg_name_valid(*host))
-			return false;
+		return true;
 	}
+	if (at >= 0)
+		host->n = (size_t)at;
+	return reg_name_valid(*host);
+}
+
+/* Cuts host[:port]; *port keeps its value where there is none. IPv6 keeps its brackets. */
+static bool split_host(struct str s, struct str *host, uint16_t *port)
+{
+	size_t n = scan_class(s.p, 0, s.n, CHAR_HOST);
+
+	*host = (struct str){s.p, n};
+	if (n > 0 && n == s.n)
+		return true;
+	if ((n == 0 || s.p[n] != ':') && !cut_odd_host(s, host))
+		return false;
 	if (host->n == s.n)
 		return true;
 	return s.p[host->n] == ':' &&
@@ -279,13 +305,17 @@ bool url_host_valid(struct str host)
 
 struct str url_host_name(struct str host, struct arena *a)
 {
-	struct str name;
-	uint16_t port;
-
-	if (!split_host(host, &name, &port))
-		name = host;
+	bool bracket = host.n && host.p[0] == '[';
+	ptrdiff_t end = str_find(host, bracket ? ']' : ':');
+	struct str name = {host.p, end < 0 ? host.n : (size_t)end + bracket};
 	char *out = arena_alloc(a, name.n + 1);
-	for (size_t i = 0; i < name.n; i++)
+	size_t i = 0;
+	for (; name.n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+		uint64_t w = scan_lower(scan_word(name.p + i));
+
+		memcpy(out + i, &w, sizeof(w));
+	}
+	for (; i < name.n; i++)
 		out[i] = http_lower(name.p[i]);
 	out[name.n] = '\0';
 	return (struct str){out, name.n};

@@ -23,7 +23,7 @@ int url_parse(struct str target, bool options, struct arena *a, struct url *out,
               const char **why) MUST_CHECK;
 /* uri-host [":" port] of Host or an authority; ports 1..65535. */
 bool url_host_valid(struct str host);
-/* Host without the port, lower case, in the arena (brackets of IPv6 kept). */
+/* A valid host (or none, "") without the port, lower case, in the arena; brackets of IPv6 kept. */
 struct str url_host_name(struct str host, struct arena *a);
 /* Decodes %XX of one path segment (for the model's name). -1: an invalid escape or NUL or control
  * byte. */
