@@ -159,7 +159,9 @@ static void in_fill(struct stream *s, size_t *budget)
 		if (!s->to_end) {
 			s->readable = false;
 			s->unsure = true;
-			loop_timer_in(s->loop, &s->check, CHECK_AFTER);
+			/* One that is set already is early enough, and not too early. */
+			if (s->check.slot == 0)
+				loop_timer_in(s->loop, &s->check, CHECK_AFTER);
 			break;
 		}
 	}
@@ -193,35 +195,64 @@ static void try_shutdown(struct stream *s)
 		s->writable = false;
 }
 
-static int out_write(struct stream *s)
+/* One write of what stands first in c. */
+static ssize_t out_once(struct stream *s, const struct chain *c, size_t *asked)
 {
-	while (s->writable && s->out.bytes > 0) {
-		struct iovec iov[IOV_MAX_ONCE];
-		int n = chain_iov(&s->out, iov, IOV_MAX_ONCE);
-		size_t asked = 0;
-		ssize_t r = s->ops->write(s, iov, n);
+	struct iovec iov[IOV_MAX_ONCE];
+	int n = chain_iov(c, iov, IOV_MAX_ONCE);
+
+	*asked = 0;
+	for (int i = 0; i < n; i++)
+		*asked += iov[i].iov_len;
+	return s->ops->write(s, iov, n);
+}
+
+/* Nearly always one piece. */
+static ssize_t out_piece(struct stream *s, const struct chain *c, size_t *asked)
+{
+	struct iovec iov = {(void *)(uintptr_t)c->one.p, c->one.n};
+
+	*asked = c->one.n;
+	return s->ops->write(s, &iov, 1);
+}
+
+static int out_failed(struct stream *s, int err)
+{
+	/* An answer that the peer sent before it broke off is still to be had. */
+	s->readable = true;
+	see_hangup(s);
+	see_error(s, err);
+	return -err;
+}
+
+static int out_write(struct stream *s, struct chain *c)
+{
+	while (s->writable && c->bytes > 0) {
+		size_t asked;
+		ssize_t r = c->ring ? out_once(s, c, &asked) : out_piece(s, c, &asked);
 
 		if (r == -EAGAIN) {
 			s->writable = false;
 			break;
 		}
-		if (r < 0) {
-			/* An answer that the peer sent before it broke off is still to be had. */
-			s->readable = true;
-			see_hangup(s);
-			see_error(s, (int)-r);
-			return (int)r;
-		}
-		for (int i = 0; i < n; i++)
-			asked += iov[i].iov_len;
-		chain_drain(&s->out, (size_t)r);
+		if (r < 0)
+			return out_failed(s, (int)-r);
+		chain_drain(c, (size_t)r);
 		s->written += (size_t)r;
 		s->unsure = false;
 		if ((size_t)r < asked && s->ops == &stream_plain)
 			s->writable = false;
 	}
-	try_shutdown(s);
 	return 0;
+}
+
+/* What is left has to be told of when it is gone. */
+static void out_left(struct stream *s)
+{
+	if (s->out.bytes > 0)
+		s->blocked = true;
+	if (s->out.bytes > STREAM_LOW)
+		s->was_high = true;
 }
 
 int stream_flush(struct stream *s)
@@ -230,19 +261,38 @@ int stream_flush(struct stream *s)
 
 	if (s->broken)
 		return -s->err;
-	r = out_write(s);
-	if (s->out.bytes > 0)
-		s->blocked = true;
-	if (s->out.bytes > STREAM_LOW)
-		s->was_high = true;
+	r = out_write(s, &s->out);
+	if (s->shut)
+		try_shutdown(s);
+	out_left(s);
 	return r;
+}
+
+int stream_offer(struct stream *s, struct chain *c)
+{
+	uint64_t before = s->written;
+	int r;
+
+	if (s->broken)
+		return -s->err;
+	if (s->out.bytes > 0 || s->shut)
+		return 0;
+	r = out_write(s, c);
+	if (s->written == before || r < 0)
+		return r;
+	chain_move(&s->out, c, c->bytes);
+	out_left(s);
+	return 0;
 }
 
 static void out_resume(struct stream *s)
 {
 	s->writable = true;
-	if (out_write(s) < 0)
+	if (s->out.bytes == 0 && !s->shut && !s->blocked)
 		return;
+	if (out_write(s, &s->out) < 0)
+		return;
+	try_shutdown(s);
 	if (s->out.bytes == 0 && s->blocked) {
 		s->blocked = s->was_high = false;
 		s->pending |= STREAM_OUT;
@@ -377,7 +427,6 @@ static struct stream *make(struct loop *l, int fd, struct block_pool *pool, stre
 	s->fn = fn;
 	s->owner = owner;
 	s->writable = true;
-	chain_init(&s->out);
 	loop_task_init(&s->task, turn_task, s);
 	loop_timer_init(&s->check, stream_check, s);
 	/* A unix socket refuses, which is as good as knowing its family. */

@@ -72,6 +72,10 @@ void stream_send_copy(struct stream *s, const void *p, size_t n); /* queues a co
 /* Writes what the socket takes. 0, or -errno: broken; STREAM_ERROR follows from the loop as well.
  */
 int stream_flush(struct stream *s);
+/* Writes at once what the socket takes of c, where nothing is queued before it. If it took any byte
+ * the rest is queued, and c is empty; else c is as it was and nothing is queued. 0 or -errno, as
+ * stream_flush(). */
+int stream_offer(struct stream *s, struct chain *c);
 size_t stream_queued(const struct stream *s);    /* bytes not yet written */
 uint64_t stream_written(const struct stream *s); /* bytes that write() took, ever */
 uint64_t stream_read_total(const struct stream *s);

@@ -29,10 +29,7 @@ struct conn *conn_accept(struct worker *w, int fd, const struct sockaddr *peer, 
 	struct conn *c = xcalloc(1, sizeof(*c));
 	c->w = w;
 	c->half_close = half_close;
-	if (len > sizeof(c->addr.ss))
-		len = sizeof(c->addr.ss);
-	memcpy(&c->addr.ss, peer, len);
-	c->addr.len = len;
+	memcpy(&c->addr, peer, len < sizeof(c->addr) ? len : sizeof(c->addr));
 	char text[64];
 	net_addr_text(peer, text);
 	memcpy(c->peer, text, sizeof(c->peer) - 1);
@@ -82,7 +79,7 @@ struct conn *conn_close(struct conn *c)
 	w->nconns--;
 	atomic_fetch_sub(w->connections, 1);
 	if (c->counted)
-		peers_give(w->peers, (struct sockaddr *)&c->addr.ss);
+		peers_give(w->peers, &c->addr.sa);
 	/* Callers up the stack still look at c->s to see that it is closed. */
 	loop_task_init(&c->next, free, c);
 	loop_defer(w->base.loop, &c->next);

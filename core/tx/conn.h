@@ -8,6 +8,8 @@
 #ifndef TX_CONN_H
 #define TX_CONN_H
 
+#include <netinet/in.h>
+
 #include "net/stream.h"
 #include "tx/worker.h"
 
@@ -40,7 +42,11 @@ struct conn {
 	void (*explained)(struct merlon_tx *tx, void *arg); /* explain: its tx is dry */
 	void *explained_arg;
 	char peer[46];
-	struct net_addr addr;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} addr; /* the client's; of a unix socket only the family counts */
 };
 /* Takes fd. */
 struct conn *conn_accept(struct worker *w, int fd, const struct sockaddr *peer, socklen_t len,

@@ -70,7 +70,7 @@ void forward_source(merlon_tx *tx)
 	if (!tx->c)
 		return;
 	tx->source = arena_str(&tx->arena, str_of(tx->c->peer));
-	if (!gen_trusts(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss))
+	if (!gen_trusts(tx->gw->gen, &tx->c->addr.sa))
 		return;
 	bool on = true;
 	for (unsigned i = tx->head.nfields; i-- > 0 && on;)
@@ -199,7 +199,7 @@ static struct str forwarded_node(merlon_tx *tx)
 static void out_forwarded(merlon_tx *tx, struct http_out *o)
 {
 	const struct http_head *h = &tx->head;
-	bool from_proxy = gen_trusts(tx->gw->gen, (struct sockaddr *)&tx->c->addr.ss);
+	bool from_proxy = gen_trusts(tx->gw->gen, &tx->c->addr.sa);
 	const struct http_field *proto =
 	    from_proxy ? http_find(h, STR("x-forwarded-proto"), 0) : NULL;
 	const struct http_field *fhost =

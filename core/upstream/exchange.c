@@ -240,17 +240,8 @@ static void looked_up(void *arg)
 /* The stream gets references; the queue keeps the request for another try. */
 static void hand_over(struct exchange *ex)
 {
-	struct chain kept;
-
-	chain_init(&kept);
-	while (ex->queue.count > 0) {
-		struct slice part = chain_shift(&ex->queue);
-
-		stream_send(ex->c->s, slice_ref(part));
-		chain_push(&kept, part);
-	}
-	chain_move(&ex->queue, &kept, kept.bytes);
-	chain_deinit(&kept);
+	for (uint32_t i = 0; i < ex->queue.count; i++)
+		stream_send(ex->c->s, slice_ref(*chain_at(&ex->queue, i)));
 	ex->handed = true;
 }
 
@@ -272,9 +263,14 @@ void exchange_flush(struct exchange *ex)
 {
 	if (!connected(ex))
 		return;
-	if (!ex->began && !ex->handed)
-		hand_over(ex);
 	/* A failure is told by the stream as well, from the loop. */
+	if (!ex->began && !ex->handed) {
+		(void)stream_offer(ex->c->s, &ex->queue);
+		note_written(ex);
+		if (ex->began)
+			return;
+		hand_over(ex);
+	}
 	(void)stream_flush(ex->c->s);
 	note_written(ex);
 }
