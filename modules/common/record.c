@@ -101,19 +101,20 @@ static const char *plain_end(const char *p, const char *end)
 	return p;
 }
 
-/* Copies up to 15 bytes. False: one is not plain. */
+typedef int8_t vector __attribute__((vector_size(16)));
+typedef uint64_t words __attribute__((vector_size(16)));
+
+/* All ones where a byte is plain. Signed: bytes of 0x80 and more are below the blank too. */
+static words plain_bytes(vector v)
+{
+	return (words)((v >= ' ') & ~((v == 0x7f) | (v == '"') | (v == '\\')));
+}
+
+/* Copies up to 7 bytes. False: one is not plain. */
 static bool copy_short(char *to, const char *from, uint64_t n)
 {
-	uint64_t a, b;
 	uint32_t c, d;
 
-	if (n >= 8) {
-		memcpy(&a, from, 8);
-		memcpy(&b, from + n - 8, 8);
-		memcpy(to, &a, 8);
-		memcpy(to + n - 8, &b, 8);
-		return (odd_word(a) | odd_word(b)) == 0;
-	}
 	if (n >= 4) {
 		memcpy(&c, from, 4);
 		memcpy(&d, from + n - 4, 4);
@@ -126,27 +127,33 @@ static bool copy_short(char *to, const char *from, uint64_t n)
 	return n == 0;
 }
 
-typedef int8_t vector __attribute__((vector_size(16)));
-
 /* Copies n bytes, sixteen a step, the last of which overlap with those before. False: one is not
  * plain, and what was copied is of no use. */
 static bool copy_plain(char *to, const char *from, uint64_t n)
 {
-	vector v, odd = {0};
-	uint64_t found[2];
+	words all = {UINT64_MAX, UINT64_MAX};
+	vector v;
 
-	if (n < sizeof(v))
+	if (n < 8)
 		return copy_short(to, from, n);
+	if (n < sizeof(v)) {
+		uint64_t first, last;
+
+		memcpy(&first, from, 8);
+		memcpy(&last, from + n - 8, 8);
+		memcpy(to, &first, 8);
+		memcpy(to + n - 8, &last, 8);
+		all = plain_bytes((vector)(words){first, last});
+		return (all[0] & all[1]) == UINT64_MAX;
+	}
 	for (uint64_t at = 0;; at = n - at < 2 * sizeof(v) ? n - sizeof(v) : at + sizeof(v)) {
 		memcpy(&v, from + at, sizeof(v));
 		memcpy(to + at, &v, sizeof(v));
-		/* Signed: bytes of 0x80 and more are below the blank too. */
-		odd |= (v < ' ') | (v == 0x7f) | (v == '"') | (v == '\\');
+		all &= plain_bytes(v);
 		if (at == n - sizeof(v))
 			break;
 	}
-	memcpy(found, &odd, sizeof(found));
-	return (found[0] | found[1]) == 0;
+	return (all[0] & all[1]) == UINT64_MAX;
 }
 
 /* How the text goes on at p: bytes read, and in esc what stands for them (0: they themselves). */
