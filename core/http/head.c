@@ -27,7 +27,7 @@ static uint64_t build_fields(const struct http_parser *p, const char *d, struct 
 		const struct http_field_at *at = &p->fields[i];
 		struct http_field *f = &h->fields[i];
 
-		f->name = (struct str){d + at->name, at->name_n};
+		f->name = text(d, at->name, at->name_end);
 		f->value = text(d, at->value, at->value_end);
 		f->id = (uint8_t)at->id;
 		f->flags = 0;
@@ -187,10 +187,7 @@ static enum http_result check_response(struct http_parser *p, struct http_head *
 enum http_result http_head_build(struct http_parser *p, const char *d, struct arena *a,
                                  struct http_head *h)
 {
-	memset(h, 0, sizeof(*h));
-	h->response = p->response;
-	h->minor = p->minor;
-	h->size = p->at;
+	*h = (struct http_head){.response = p->response, .minor = p->minor, .size = p->at};
 	uint64_t twice = build_fields(p, d, a, h);
 	if (p->response) {
 		h->status = (uint16_t)p->offs[OFF_STATUS];

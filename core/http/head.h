@@ -20,8 +20,8 @@ enum {
 	OFF_STATUS, /* the number, no offset */
 };
 
-/* The end of the field name that begins at `at`: the first byte from there on that is not allowed
- * (CHAR_NAME or CHAR_TOKEN), n at most; *id is the name's. */
+/* The place of the ':' behind the field name that begins at `at`, of bytes that are allowed
+ * (CHAR_NAME or CHAR_TOKEN); *id is the name's. 0: there is none before n. */
 size_t http_name_end(const char *d, size_t at, size_t n, unsigned allowed, enum http_field_id *id);
 /* Notes the refusal; a response is always the upstream's fault. Answers HTTP_BAD. */
 enum http_result http_refuse(struct http_parser *p, uint16_t status, const char *reason);

@@ -229,6 +229,8 @@ size_t http_name_end(const char *d, size_t at, size_t n, unsigned allowed, enum 
 	}
 #endif
 	size_t end = scan_name(d, at, n, allowed);
+	if (end == n || end == at || d[end] != ':')
+		return 0;
 	*id = http_field_id_of((struct str){d + at, end - at});
 	return end;
 }

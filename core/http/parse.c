@@ -13,7 +13,6 @@
 #include "http/scan.h"
 
 #define METHOD_MAX 32
-#define HEAD_MAX 0xffffff
 
 enum state {
 	STATE_EMPTY_LINE, /* the one CRLF that may stand before a request line */
@@ -40,7 +39,7 @@ void http_parser_init(struct http_parser *p, bool response, size_t max)
 {
 	p->response = response;
 	p->head_request = false;
-	p->max = max < HEAD_MAX ? max : HEAD_MAX;
+	p->max = max < UINT32_MAX ? max : UINT32_MAX;
 	p->status = 0;
 	p->reason = NULL;
 	p->at = 0;
@@ -137,38 +136,45 @@ static bool status_line(struct http_parser *p, const char *d, uint32_t n)
 	return true;
 }
 
-/* Field lines up to one that is none of those that are whole and well. */
+/* The field line that begins at `at`; answers where the next one does. 0: it is cut, or not all is
+ * well. */
+static inline size_t field_line(const char *d, size_t at, size_t n, unsigned allowed,
+                                struct http_field_at *f)
+{
+	enum http_field_id id;
+	size_t colon = http_name_end(d, at, n, allowed, &id);
+
+	if (colon == 0)
+		return 0;
+	size_t value = colon + 1;
+	value += value < n && d[value] == ' ';
+	while (value < n && is_blank(d[value]))
+		value++;
+	size_t end = scan_value(d, value, n);
+	size_t next = end + 2;
+	if (next > n || d[end] != '\r' || d[end + 1] != '\n')
+		return 0;
+	while (end > value && is_blank(d[end - 1]))
+		end--;
+	*f = (struct http_field_at){(uint32_t)at, (uint32_t)colon, (uint32_t)value, (uint32_t)end,
+	                            id};
+	return next;
+}
+
 static void field_lines(struct http_parser *p, const char *d, size_t n)
 {
 	const unsigned allowed = p->response ? CHAR_TOKEN : CHAR_NAME;
-	size_t name = p->at;
+	size_t at = p->at;
 	unsigned i = p->nfields;
 
-	for (; i < HTTP_FIELDS_MAX && name < n && d[name] != '\r'; i++) {
-		enum http_field_id id;
-		size_t colon = http_name_end(d, name, n, allowed, &id);
-		if (colon == n || colon == name || d[colon] != ':')
+	for (; i < HTTP_FIELDS_MAX && at < n && d[at] != '\r'; i++) {
+		size_t next = field_line(d, at, n, allowed, &p->fields[i]);
+
+		if (next == 0)
 			break;
-		size_t begin = colon + 1;
-		begin += begin < n && d[begin] == ' ';
-		while (begin < n && is_blank(d[begin]))
-			begin++;
-		size_t end = scan_value(d, begin, n);
-		size_t next = end + 2;
-		if (next > n || d[end] != '\r' || d[end + 1] != '\n')
-			break;
-		while (end > begin && is_blank(d[end - 1]))
-			end--;
-		p->fields[i] = (struct http_field_at){
-		    .name = (uint32_t)name,
-		    .name_n = (uint32_t)(colon - name) & HEAD_MAX,
-		    .id = (uint8_t)id,
-		    .value = (uint32_t)begin,
-		    .value_end = (uint32_t)end,
-		};
-		name = next;
+		at = next;
 	}
-	p->at = (uint32_t)name;
+	p->at = (uint32_t)at;
 	p->nfields = (uint16_t)i;
 }
 
@@ -361,8 +367,8 @@ static int on_name(struct http_parser *p, const char *d, uint32_t n)
 		return name_fault(p, d[at]);
 	if (at == f->name)
 		return refuse(p, 400, "field name is empty");
-	f->name_n = (at - f->name) & HEAD_MAX;
-	f->id = (uint8_t)http_field_id_of((struct str){d + f->name, f->name_n});
+	f->name_end = at;
+	f->id = http_field_id_of((struct str){d + f->name, at - f->name});
 	p->at++;
 	return go(p, STATE_OWS);
 }

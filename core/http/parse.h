@@ -23,8 +23,7 @@ struct http_parser {
 	/* settings */
 	bool response;
 	bool head_request; /* the response answers HEAD: it has no body */
-	size_t max;        /* bytes of the head at most, under 16 MiB; over it 431 (414 while in the
-	                    * target) */
+	size_t max;        /* bytes of the head at most; over it 431 (414 while in the target) */
 	/* result of HTTP_BAD */
 	uint16_t status;    /* 400 414 431 501 505 417; for responses always 502 */
 	const char *reason; /* a phrase for log and client, static */
@@ -34,14 +33,13 @@ struct http_parser {
 	uint8_t minor;
 	uint16_t nfields;
 	uint32_t mark;
-	uint32_t line;
 	uint32_t offs[8];
 	struct http_field_at {
 		uint32_t name;
-		uint32_t name_n : 24; /* so much is a head at most */
-		uint32_t id : 8;
+		uint32_t name_end;
 		uint32_t value;
 		uint32_t value_end;
+		uint32_t id; /* enum http_field_id */
 	} fields[HTTP_FIELDS_MAX];
 };
 

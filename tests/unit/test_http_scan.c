@@ -104,7 +104,8 @@ static void check_name(struct str name, enum http_field_id expected)
 			memcpy(d, name.p, name.n);
 		d[name.n] = ':';
 		CU_ASSERT_EQUAL(http_name_end(d, 0, n, CHAR_NAME, &id), name.n);
-		CU_ASSERT_EQUAL(id, expected);
+		if (name.n)
+			CU_ASSERT_EQUAL(id, expected);
 		free(d);
 	}
 }
@@ -160,8 +161,7 @@ static void controls_are_no_letters(void)
 		memcpy(d, names[i], n);
 		d[n] = ':';
 		size_t end = http_name_end(d, 0, sizeof(d), CHAR_NAME, &id);
-		CU_ASSERT_EQUAL(end, by_table(d, 0, sizeof(d), CHAR_NAME));
-		CU_ASSERT_EQUAL(end == n, ids[i] != HTTP_F_OTHER);
+		CU_ASSERT_EQUAL(end, ids[i] == HTTP_F_OTHER ? 0 : n);
 	}
 }
 
