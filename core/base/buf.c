@@ -233,28 +233,35 @@ void chain_push_more(struct chain *c, struct slice s)
 	c->ring[(c->head + c->count++) & (c->cap - 1)] = s;
 }
 
+/* What the tail block may take: nobody else looks at it, and the last slice ends where it does. */
+static size_t tail_room(const struct slice *last)
+{
+	const struct block *b = last ? last->block : NULL;
+
+	if (!b || b->refs != 1 || last->p + last->n != b->data + b->used)
+		return 0;
+	return b->cap - b->used;
+}
+
 void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t n)
 {
+	struct slice *last = chain_last(c);
+	size_t part = tail_room(last);
 	const char *from = p;
 
-	while (n) {
-		struct slice *last = chain_last(c);
-		struct block *b = last ? last->block : NULL;
-		size_t part;
-
-		if (!b || b->refs != 1 || b->used == b->cap ||
-		    last->p + last->n != b->data + b->used) {
-			part = pool && n > BLOCK_SIZE ? BLOCK_SIZE : n;
-			chain_push(c, slice_copy(pool, from, part));
-		} else {
-			part = b->cap - b->used < n ? b->cap - b->used : n;
-			memcpy(b->data + b->used, from, part);
-			b->used += (uint32_t)part;
-			last->n += part;
-			c->bytes += part;
-		}
+	if (part > n)
+		part = n;
+	if (part > 0) {
+		memcpy(last->block->data + last->block->used, from, part);
+		last->block->used += (uint32_t)part;
+		last->n += part;
+		c->bytes += part;
+	}
+	while (part < n) {
 		from += part;
 		n -= part;
+		part = pool && n > BLOCK_SIZE ? BLOCK_SIZE : n;
+		chain_push(c, slice_copy(pool, from, part));
 	}
 }
 

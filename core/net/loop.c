@@ -259,7 +259,7 @@ void loop_timer_init(struct loop_timer *t, loop_fn *fn, void *arg)
 	*t = (struct loop_timer){.fn = fn, .arg = arg};
 }
 
-void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns)
+void loop_timer_queue(struct loop *l, struct loop_timer *t, uint64_t deadline_ns)
 {
 	t->deadline = deadline_ns ? deadline_ns : 1;
 	if (t->slot == 0) {

@@ -55,7 +55,14 @@ struct loop_timer {
 	void *arg;
 };
 void loop_timer_init(struct loop_timer *t, loop_fn *fn, void *arg);
-void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns);
+void loop_timer_queue(struct loop *l, struct loop_timer *t, uint64_t deadline_ns);
+static inline void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns)
+{
+	if (t->slot != 0 && deadline_ns >= t->queued)
+		t->deadline = deadline_ns;
+	else
+		loop_timer_queue(l, t, deadline_ns);
+}
 void loop_timer_in(struct loop *l, struct loop_timer *t, uint64_t after_ns);
 /* The timer does not fire any more. It may stay queued: call loop_timer_drop() before its memory
  * goes. */

@@ -267,6 +267,114 @@ static void small_pieces_behind_others_are_packed(void)
 	block_pool_deinit(&pool);
 }
 
+/* ---- against a model ---- */
+#define QUEUE_MAX (1 << 17)
+struct queue {
+	char p[QUEUE_MAX];
+	size_t n;
+};
+
+static uint32_t dice(uint32_t below)
+{
+	static uint32_t state = 1;
+
+	state = state * 1664525 + 1013904223;
+	return (state >> 8) % below;
+}
+
+static void queue_add(struct queue *q, const char *p, size_t n)
+{
+	memcpy(q->p + q->n, p, n);
+	q->n += n;
+}
+
+static void queue_drop(struct queue *q, size_t n)
+{
+	q->n -= n;
+	memmove(q->p, q->p + n, q->n);
+}
+
+static bool chain_is_queue(const struct chain *c, const struct queue *q)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < c->count; i++) {
+		const struct slice *s = chain_at(c, i);
+
+		if (s->n == 0 || at + s->n > q->n || memcmp(q->p + at, s->p, s->n) != 0)
+			return false;
+		at += s->n;
+	}
+	return at == q->n && c->bytes == q->n && (c->count > 0 || !c->ring);
+}
+
+static void some_bytes_come(struct chain *c, struct queue *q, struct block_pool *pool)
+{
+	static char bytes[BLOCK_SIZE];
+	size_t n = dice(8) ? dice(60) : dice(sizeof(bytes));
+	static char seen;
+
+	memset(bytes, ++seen, n);
+	queue_add(q, bytes, n);
+	switch (dice(3)) {
+	case 0:
+		chain_push(c, slice_copy(pool, bytes, n));
+		break;
+	case 1:
+		chain_copy(c, pool, bytes, n);
+		break;
+	default:
+		chain_pack(c, pool, slice_copy(pool, bytes, n));
+		break;
+	}
+}
+
+static void some_bytes_go(struct chain *c, struct queue *q, struct chain *to, struct queue *to_q)
+{
+	size_t n = dice(3) ? dice((uint32_t)c->bytes + 1) : c->bytes;
+
+	switch (c->count ? dice(3) : 0) {
+	case 0:
+		chain_drain(c, n);
+		queue_drop(q, n);
+		break;
+	case 1:
+		n = chain_first(c).n;
+		slice_unref(chain_shift(c));
+		queue_drop(q, n);
+		break;
+	default:
+		if (to->bytes + n > QUEUE_MAX / 2)
+			break;
+		chain_move(to, c, n);
+		queue_add(to_q, q->p, n);
+		queue_drop(q, n);
+		break;
+	}
+}
+
+static void chains_do_what_queues_of_bytes_do(void)
+{
+	static struct queue q[2];
+	struct chain c[2] = {{0}, {0}};
+	struct block_pool pool;
+
+	block_pool_init(&pool, 4);
+	for (int i = 0; i < 30000; i++) {
+		uint32_t k = dice(2);
+
+		if (c[k].bytes < QUEUE_MAX / 2 && dice(5) < 3)
+			some_bytes_come(&c[k], &q[k], &pool);
+		else
+			some_bytes_go(&c[k], &q[k], &c[!k], &q[!k]);
+		CU_ASSERT_FATAL(chain_is_queue(&c[0], &q[0]) && chain_is_queue(&c[1], &q[1]));
+	}
+	chain_deinit(&c[0]);
+	chain_deinit(&c[1]);
+	CU_ASSERT(c[0].bytes == 0 && c[0].ring == NULL);
+	block_pool_deinit(&pool);
+}
+
 static void a_file_is_read_to_its_end(void)
 {
 	FILE *f = tmpfile();
@@ -292,7 +400,8 @@ static void a_file_is_read_to_its_end(void)
 	fclose(f);
 }
 
-UNIT_MAIN("buf", UNIT(a_file_is_read_to_its_end), UNIT(small_pieces_behind_others_are_packed),
+UNIT_MAIN("buf", UNIT(chains_do_what_queues_of_bytes_do), UNIT(a_file_is_read_to_its_end),
+          UNIT(small_pieces_behind_others_are_packed),
           UNIT(a_full_buf_takes_nothing_of_what_does_not_fit),
           UNIT(a_buf_grows_and_keeps_its_bytes), UNIT(a_buf_without_room_at_all),
           UNIT(a_pool_keeps_a_bounded_number_of_blocks),

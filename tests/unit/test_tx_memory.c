@@ -7,7 +7,8 @@
 #include "tx_frame.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#include <sanitizer/allocator_interface.h>
+/* Not every compiler that has it has its header. */
+size_t __sanitizer_get_current_allocated_bytes(void);
 #define SLACK(n) ((n) / 2) /* red zones, and larger steps of size */
 static size_t heap(void)
 {
