@@ -135,10 +135,8 @@ int api_unknown(struct api_call *c, const struct api_request *r)
 }
 
 /* ---- which request is this ---- */
-static bool media_type_json(struct str content_type)
+static bool media_type_json(struct str type)
 {
-	struct str type = http_media_type(content_type);
-
 	if (str_ieq(type, STR("application/json")))
 		return true;
 	/* There are readers to whom a type ends with a comma or a blank. */
@@ -165,19 +163,38 @@ static bool charset_utf8(struct str content_type)
 	return true;
 }
 
+static void begin_json(struct api_call *c)
+{
+	static const struct json_want model = {"model", 1u << JSON_STRING, API_MODEL_MAX};
+	/* Made once a thread. */
+	static _Thread_local struct json_plan plan;
+	static _Thread_local struct json_node nodes[JSON_NODES(1)];
+
+	if (!plan.wants)
+		json_plan_init(&plan, nodes, &model, 1);
+	if (strcmp(c->want.path, model.path) == 0)
+		c->scan = json_begin(c->arena, &plan, &c->value, JSON_ROOT_OBJECT);
+	else
+		c->scan = json_new(c->arena, &c->want, 1, &c->value, JSON_ROOT_OBJECT);
+}
+
 /* Begins the scan that the body's type asks for. A body without a type counts as JSON. */
 static int scan_begin(struct api_call *c, struct str type, const char **why)
 {
-	struct str media = http_media_type(type);
-	struct str boundary;
+	struct str media, boundary;
 
+	if ((c->kinds & API_BODY_JSON) && (!type.p || api_is_json(type))) {
+		begin_json(c);
+		return 0;
+	}
 	/* Before a tab some find no end of the type. */
 	if (str_find(type, '\t') >= 0)
 		return api_refuse(415, why, "a tab in the Content-Type");
-	if ((c->kinds & API_BODY_JSON) && (!type.p || media_type_json(type))) {
-		if (type.p && !charset_utf8(type))
+	media = http_media_type(type);
+	if ((c->kinds & API_BODY_JSON) && media_type_json(media)) {
+		if (!charset_utf8(type))
 			return api_refuse(415, why, "the body must be UTF-8");
-		c->scan = json_new(c->arena, &c->want, 1, &c->value, JSON_ROOT_OBJECT);
+		begin_json(c);
 		return 0;
 	}
 	if ((c->kinds & API_BODY_MULTIPART) && str_ieq(media, STR("multipart/form-data"))) {
@@ -199,16 +216,25 @@ static int scan_begin(struct api_call *c, struct str type, const char **why)
 	                      : "the body's type is not one that can be read");
 }
 
+static bool comes_twice(const struct http_head *h, enum http_field_id id)
+{
+	unsigned n = 0;
+
+	for (unsigned i = h->first[id]; i > 0 && i <= h->nfields; i++)
+		n += h->fields[i - 1].id == id && !(h->fields[i - 1].flags & HTTP_FIELD_DROP);
+	return n > 1;
+}
+
 /* A body that is decided on must be read here as the upstream reads it. */
 static int body_begin(struct api_call *c, const struct http_head *h, const char **why)
 {
 	const struct http_field *type = http_first(h, HTTP_F_CONTENT_TYPE);
 	const struct http_field *coding = http_first(h, HTTP_F_CONTENT_ENCODING);
 
-	if (type && http_find(h, STR("content-type"), 1))
+	if (type && comes_twice(h, HTTP_F_CONTENT_TYPE))
 		return api_refuse(415, why, "more than one Content-Type");
 	if (coding &&
-	    (http_find(h, STR("content-encoding"), 1) || !str_ieq(coding->value, STR("identity"))))
+	    (comes_twice(h, HTTP_F_CONTENT_ENCODING) || !str_ieq(coding->value, STR("identity"))))
 		return api_refuse(415, why, "the body must not be coded");
 	return scan_begin(c, type ? type->value : STR_NONE, why);
 }

@@ -47,4 +47,12 @@ int api_model_of_path(struct api_call *c, const struct api_request *r, struct st
 int api_model_set(struct api_call *c, struct str model, const char **why) MUST_CHECK;
 int api_refuse(int status, const char **why, const char *text);
 
+/* Whether the type is written as nearly all write it. Others may mean JSON too. */
+static inline bool api_is_json(struct str content_type)
+{
+	const struct str json = STR("application/json");
+
+	return content_type.n == json.n && memcmp(content_type.p, json.p, json.n) == 0;
+}
+
 #endif

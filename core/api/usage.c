@@ -88,16 +88,24 @@ static void on_event(void *arg, struct str data)
 
 static struct json_scan *scan_new(struct api_call *c)
 {
-	return json_new(c->arena, wants, API_USAGE_WANTS, c->usage_values, JSON_ROOT_OBJECT);
+	/* Made once a thread. */
+	static _Thread_local struct json_plan plan;
+	static _Thread_local struct json_node nodes[JSON_NODES(API_USAGE_WANTS)];
+
+	if (!plan.wants)
+		json_plan_init(&plan, nodes, wants, API_USAGE_WANTS);
+	return json_begin(c->arena, &plan, c->usage_values, JSON_ROOT_OBJECT);
 }
 
 void api_response_begin(struct api_call *c, unsigned status, struct str content_type, bool coded)
 {
-	struct str type = http_media_type(content_type);
+	struct str type = content_type;
 
 	if (!c->has_usage || coded || status < 200 || status >= 300 || c->sse_on)
 		return;
-	if (str_ieq(type, STR("application/json"))) {
+	if (!api_is_json(type))
+		type = http_media_type(type);
+	if (api_is_json(type) || str_ieq(type, STR("application/json"))) {
 		c->usage_scan = scan_new(c);
 	} else if (str_ieq(type, STR("text/event-stream"))) {
 		sse_init(&c->sse, EVENT_MAX);

@@ -3,18 +3,19 @@
 /*
  * The scanner's state, shared by the files of this folder and by nobody else. scan.c is the
  * structure and the interface, value.c keys, values and what is stored of them, string.c and
- * number.c the two long tokens.
+ * number.c the two long tokens, run.c runs of bytes.
+ *
+ * Every step takes where the piece goes on and where it ends, and answers where it stopped: at the
+ * end of the piece, behind what it understood, or at the byte that broke the rule (json_fail()).
  */
 #ifndef JSON_MACHINE_H
 #define JSON_MACHINE_H
 
 #include "json/scan.h"
 
-#define JSON_NAMES_MAX 3 /* names in a wanted path */
-
 enum state {
 	ST_ROOT,
-	ST_VALUE,
+	ST_VALUE, /* inside a container */
 	ST_ELEMENT_OR_END,
 	ST_KEY_OR_END,
 	ST_KEY,
@@ -28,9 +29,7 @@ enum state {
 	ST_LITERAL,
 	ST_NUMBER,
 	ST_DONE,
-	ST_COUNT
 };
-
 enum number {
 	NUM_MINUS,
 	NUM_ZERO,
@@ -43,53 +42,40 @@ enum number {
 	NUM_END,
 	NUM_BAD,
 };
-
 enum sink { SINK_NONE, SINK_KEY, SINK_VALUE };
 
-struct path {
-	struct str names[JSON_NAMES_MAX];
-	unsigned n;
-};
-
 struct json_scan {
-	struct arena *arena;
-	const struct json_want *wants;
+	const struct json_plan *plan;
 	struct json_value *values;
-	const struct path *paths;
-	uint64_t pos;   /* bytes accepted */
-	uint64_t hold;  /* where the end of the root begins; what lies before may be passed on */
-	uint64_t stack; /* a bit a level, lowest innermost: 1 is an object */
-	unsigned nwants;
+	struct arena *arena;
+	const char *begin; /* of the piece being read */
+	uint64_t pos;      /* bytes accepted before it */
+	uint64_t hold;     /* where the end of the root begins; what lies before may be passed on */
+	uint64_t stack;    /* a bit a level, lowest innermost: 1 is an object */
+	uint64_t seen;     /* bits of nodes: whose name has been read */
 	unsigned flags;
 	unsigned depth;
+	unsigned named; /* depth of the innermost object that wanted names lead to */
 	enum state state;
 	enum json_error error;
-	bool finished;
-
-	/* Bits of wants: whose names lead to the object at a level, whose name there has been seen,
-	 * whose value or whose object comes next, whose value has been found. */
-	uint32_t live[JSON_NAMES_MAX];
-	uint32_t seen[JSON_NAMES_MAX];
-	uint32_t leaf;
-	uint32_t deeper;
-	uint32_t capture; /* the value being read */
+	uint32_t capture; /* bits of wants: for the value being read */
 	uint32_t found;
-	enum json_type type; /* of the value being read */
-
-	enum number number;
-	const char *literal; /* what of it is still to come */
-
+	uint8_t node;  /* of the object at depth `named` */
+	uint8_t match; /* whose name stands before the value; 0: nobody's */
+	bool finished;
+	/* Of the token under way, set when it begins. */
 	bool in_key;
-	enum sink sink;
 	bool key_over; /* longer than any wanted name */
-	char *key;
+	enum json_type type;
+	enum number number;
+	enum sink sink;
+	const char *literal; /* what of it is still to come */
+	char *key;           /* NULL until one comes in two pieces or with escapes */
 	size_t key_n;
-	size_t key_max;
 	char *text;
 	size_t text_n;
 	size_t text_cap;
 	size_t text_max;
-
 	uint32_t unit; /* of \uXXXX */
 	uint32_t high; /* surrogate, 0: none */
 	unsigned hex_left;
@@ -98,46 +84,71 @@ struct json_scan {
 	unsigned char utf8_hi;
 };
 _Static_assert(sizeof(struct json_scan) < 1024, "the scanner is part of every request");
+_Static_assert(JSON_NODES(JSON_KEYS_MAX) <= 64, "seen has a bit for each");
 
-struct cursor {
-	const char *p;
-	const char *begin;
-	const char *end;
-};
+#define RARELY(x) __builtin_expect(!!(x), 0)
 
-typedef void handler(struct json_scan *s, struct cursor *c);
-
-static inline void json_fail(struct json_scan *s, enum json_error e)
+static inline const char *json_fail(struct json_scan *s, enum json_error e, const char *at)
 {
 	s->error = e;
+	return at;
 }
-static inline uint64_t json_offset(const struct json_scan *s, const struct cursor *c)
+static inline uint64_t json_offset(const struct json_scan *s, const char *p)
 {
-	return s->pos + (uint64_t)(c->p - c->begin);
+	return s->pos + (uint64_t)(p - s->begin);
 }
 
 /* value.c */
-/* Whether every want of this value accepts its type; decides what is stored. */
-bool json_value_begins(struct json_scan *s, enum json_type type);
-void json_value_found(struct json_scan *s);
+/* Whether every want of this value accepts its type; decides what is stored. To be asked where
+ * there is a match. */
+bool json_value_wanted(struct json_scan *s, enum json_type type);
+/* The text of a wanted value in one piece; false: it is too long. */
+bool json_value_text(struct json_scan *s, const char *p, size_t n);
+void json_value_take(struct json_scan *s); /* the value has ended and is wanted */
+/* Stores n bytes of the key or value being read. Answers how many fit; fewer than n: the scan has
+ * failed. */
+size_t json_put(struct json_scan *s, const char *p, size_t n);
+/* Finds out who wants the value of this key of the object at depth `named`. False: a duplicate. */
+bool json_key_find(struct json_scan *s, const char *p, size_t n);
+
+/* Few keys are wanted, so one bit says no to nearly all. */
+static inline uint64_t json_name_bit(const char *p, size_t n)
+{
+	return UINT64_C(1) << ((n ? (unsigned char)*p : 0u) + n * 5) % 64;
+}
+static inline bool json_key_match(struct json_scan *s, const char *p, size_t n)
+{
+	return !(s->plan->nodes[s->node].names & json_name_bit(p, n)) || json_key_find(s, p, n);
+}
+
+static inline bool json_value_begins(struct json_scan *s, enum json_type type)
+{
+	return !RARELY(s->match) || json_value_wanted(s, type);
+}
+static inline void json_value_found(struct json_scan *s)
+{
+	if (RARELY(s->capture))
+		json_value_take(s);
+}
 static inline void json_value_ended(struct json_scan *s)
 {
 	s->state = s->depth ? ST_AFTER : ST_DONE;
 }
-/* Stores n bytes of the key or value being read. Returns how many fit; fewer than n: the scan has
- * failed. */
-size_t json_put(struct json_scan *s, const char *p, size_t n);
-void json_key_begins(struct json_scan *s);
-/* Finds out which wants the key leads to. */
-void json_key_ended(struct json_scan *s);
 
-/* string.c */
-void json_begin_string(struct json_scan *s, struct cursor *c, bool key);
-handler json_on_string, json_on_escape, json_on_hex, json_on_pair;
+/* string.c: what is not one run of plain bytes between its quotes in one piece. p is behind the
+ * opening quote, and up to `plain` the bytes have been found to be such a run. */
+const char *json_begin_string(struct json_scan *s, const char *p, const char *plain,
+                              const char *end, bool key);
+const char *json_on_string(struct json_scan *s, const char *p, const char *end);
+const char *json_on_escape(struct json_scan *s, const char *p);
+const char *json_on_hex(struct json_scan *s, const char *p);
+const char *json_on_pair(struct json_scan *s, const char *p);
 
 /* number.c */
-void json_begin_number(struct json_scan *s, struct cursor *c);
-handler json_on_number;
+/* Behind the number that begins at p and ends in this piece; NULL: it has to be read in steps. */
+const char *json_whole_number(const char *p, const char *end);
+const char *json_begin_number(struct json_scan *s, const char *p);
+const char *json_on_number(struct json_scan *s, const char *p, const char *end);
 bool json_number_may_end(const struct json_scan *s); /* a number at the root, whole as it stands */
 
 #endif

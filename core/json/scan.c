@@ -1,54 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * The resumable JSON scanner: a state machine over bytes with an explicit stack of one bit a level,
- * so that hostile nesting costs no stack and every byte is looked at once. What must survive the
- * end of a piece lives in struct json_scan; the scan, its key buffer and captured values live in
- * the caller's arena.
+ * The resumable JSON scanner: a state machine over tokens with an explicit stack of one bit a
+ * level, so that hostile nesting costs no stack. A token that is whole and right in its piece is
+ * one step; all others are read byte by byte from their first, so that what breaks a rule is found
+ * in one place only. What must survive the end of a piece lives in struct json_scan; the scan, its
+ * key buffer and captured values live in the caller's arena.
  */
 #include "json/scan.h"
 
-#include <assert.h>
+#include <string.h>
 
 #include "json/machine.h"
+#include "json/run.h"
 
-static void open_container(struct json_scan *s, struct cursor *c, bool object)
+static const char *open_container(struct json_scan *s, const char *p, bool object)
 {
-	uint32_t live = s->depth == 0 ? (1u << s->nwants) - 1 : s->deeper;
+	unsigned match = s->match;
 
-	if (s->depth == JSON_DEPTH_MAX) {
-		json_fail(s, JSON_E_DEPTH);
-		return;
-	}
+	if (s->depth == JSON_DEPTH_MAX)
+		return json_fail(s, JSON_E_DEPTH, p);
 	if (!json_value_begins(s, object ? JSON_OBJECT : JSON_ARRAY))
-		return;
+		return p;
 	json_value_found(s);
-	s->deeper = 0;
-	if (s->depth < JSON_NAMES_MAX)
-		s->live[s->depth] = object ? live : 0;
-	s->depth++;
 	s->stack = s->stack << 1 | object;
 	s->state = object ? ST_KEY_OR_END : ST_ELEMENT_OR_END;
-	c->p++;
+	/* Wanted names go on in the root and in an object whose key was one of them. */
+	if (object && (s->depth == 0 || match) && s->plan->nodes[match].child) {
+		s->node = (uint8_t)match;
+		s->named = s->depth + 1;
+	}
+	s->depth++;
+	return p + 1;
 }
 
-static void close_container(struct json_scan *s, struct cursor *c)
+static const char *close_container(struct json_scan *s, const char *p)
 {
 	if (s->depth == 1)
-		s->hold = json_offset(s, c);
+		s->hold = json_offset(s, p);
+	if (s->depth == s->named) {
+		s->node = s->plan->nodes[s->node].parent;
+		s->named--;
+	}
 	s->depth--;
 	s->stack >>= 1;
 	json_value_ended(s);
-	c->p++;
+	return p + 1;
 }
 
-static void begin_literal(struct json_scan *s, struct cursor *c, const char *rest)
+static const char *begin_literal(struct json_scan *s, const char *p, const char *rest)
 {
 	s->literal = rest;
 	s->state = ST_LITERAL;
 	if (s->depth == 0)
-		s->hold = json_offset(s, c);
-	c->p++;
+		s->hold = json_offset(s, p);
+	return p + 1;
 }
 
 static enum json_type type_of(char first)
@@ -71,151 +77,280 @@ static enum json_type type_of(char first)
 	}
 }
 
-static void begin_value(struct json_scan *s, struct cursor *c)
+/* The first byte that is no white space, moving *at there; -1: the piece has ended. Mostly it is
+ * there at once, or behind one blank. */
+static inline int token(const char **at, const char *end)
 {
-	enum json_type type = type_of(*c->p);
+	const uint64_t spaces = 1ull << ' ' | 1ull << '\n' | 1ull << '\r' | 1ull << '\t';
 
-	if (type == JSON_ABSENT) {
-		json_fail(s, JSON_E_SYNTAX);
-		return;
+	for (const char *p = *at; p < end; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c <= ' ' && (spaces >> c & 1))
+			continue;
+		*at = p;
+		return c;
 	}
-	if (type == JSON_OBJECT || type == JSON_ARRAY) {
-		open_container(s, c, type == JSON_OBJECT);
-		return;
+	*at = end;
+	return -1;
+}
+
+/* A value of which the first byte is at p, in steps: it is the root, or not whole, or its text is
+ * too long. */
+static const char *begin_value(struct json_scan *s, const char *p, const char *end,
+                               enum json_type type)
+{
+	switch (type) {
+	case JSON_ABSENT:
+		return json_fail(s, JSON_E_SYNTAX, p);
+	case JSON_OBJECT:
+	case JSON_ARRAY:
+		return open_container(s, p, type == JSON_OBJECT);
+	case JSON_STRING:
+		return json_begin_string(s, p + 1, p + 1, end, false);
+	case JSON_NUMBER:
+		return json_begin_number(s, p);
+	case JSON_TRUE:
+		return begin_literal(s, p, "rue");
+	case JSON_FALSE:
+		return begin_literal(s, p, "alse");
+	case JSON_NULL:
+		break;
 	}
-	/* Names below a wanted object lead nowhere when it is something else. */
-	s->deeper = 0;
+	return begin_literal(s, p, "ull");
+}
+
+static const char *on_root(struct json_scan *s, const char *p, const char *end)
+{
+	enum json_type type;
+
+	/* Nothing else than a byte order mark begins so, wherever its three bytes are split. */
+	if (json_offset(s, p) == 0 && (unsigned char)*p == 0xef)
+		return json_fail(s, JSON_E_BOM, p);
+	if (token(&p, end) < 0)
+		return p;
+	type = type_of(*p);
+	if ((s->flags & JSON_ROOT_OBJECT) && type != JSON_OBJECT && type != JSON_ABSENT)
+		return json_fail(s, JSON_E_NOT_OBJECT, p);
+	return begin_value(s, p, end, type);
+}
+
+/* ---- what is inside a container ---- */
+static inline const char *string_value(struct json_scan *s, const char *p, const char *end)
+{
+	const char *close = json_plain_end(s->begin, p, end);
+
+	if (close == end || *close != '"' ||
+	    (RARELY(s->capture) && !json_value_text(s, p, (size_t)(close - p))))
+		return json_begin_string(s, p, close, end, false);
+	json_value_found(s);
+	s->state = ST_AFTER;
+	return close + 1;
+}
+
+static const char *number_value(struct json_scan *s, const char *p, const char *end)
+{
+	const char *after = json_whole_number(p, end);
+
+	if (!after || (RARELY(s->capture) && !json_value_text(s, p, (size_t)(after - p))))
+		return json_begin_number(s, p);
+	json_value_found(s);
+	s->state = ST_AFTER;
+	return after;
+}
+
+static const char *literal_value(struct json_scan *s, const char *p, const char *end,
+                                 enum json_type type)
+{
+	const char *word = type == JSON_TRUE ? "true" : "null";
+	bool whole = type == JSON_FALSE ? end - p >= 5 && memcmp(p, "false", 5) == 0
+	                                : end - p >= 4 && memcmp(p, word, 4) == 0;
+
+	if (!whole)
+		return begin_value(s, p, end, type);
+	json_value_found(s);
+	s->state = ST_AFTER;
+	return p + (type == JSON_FALSE ? 5 : 4);
+}
+
+static const char *other_value(struct json_scan *s, const char *p, const char *end)
+{
+	enum json_type type = type_of(*p);
+
+	if (type == JSON_ABSENT)
+		return json_fail(s, JSON_E_SYNTAX, p);
 	if (!json_value_begins(s, type))
-		return;
-	if (type == JSON_STRING)
-		json_begin_string(s, c, false);
-	else if (type == JSON_NUMBER)
-		json_begin_number(s, c);
-	else
-		begin_literal(s, c,
-		              type == JSON_TRUE    ? "rue"
-		              : type == JSON_FALSE ? "alse"
-		                                   : "ull");
+		return p;
+	return type == JSON_NUMBER ? number_value(s, p, end) : literal_value(s, p, end, type);
 }
 
-/* Steps over white space. False: the piece has ended. */
-static bool skip_space(struct cursor *c)
+static inline const char *value(struct json_scan *s, int c, const char *p, const char *end)
 {
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\r' || *c->p == '\t'))
-		c->p++;
-	return c->p < c->end;
+	if (c == '"')
+		return json_value_begins(s, JSON_STRING) ? string_value(s, p + 1, end) : p;
+	if (c == '{' || c == '[')
+		return open_container(s, p, c == '{');
+	return other_value(s, p, end);
 }
 
-static void on_root(struct json_scan *s, struct cursor *c)
+static inline const char *on_value(struct json_scan *s, const char *p, const char *end)
 {
-	if (json_offset(s, c) == 0 && (unsigned char)*c->p == 0xef) {
-		/* Nothing else than a byte order mark begins so, wherever its three bytes are
-		 * split. */
-		json_fail(s, JSON_E_BOM);
-		return;
-	}
-	if (!skip_space(c))
-		return;
-	if ((s->flags & JSON_ROOT_OBJECT) && *c->p != '{' && type_of(*c->p) != JSON_ABSENT)
-		json_fail(s, JSON_E_NOT_OBJECT);
-	else
-		begin_value(s, c);
+	int c = token(&p, end);
+
+	return c < 0 ? p : value(s, c, p, end);
 }
 
-static void on_value(struct json_scan *s, struct cursor *c)
+static const char *on_element_or_end(struct json_scan *s, const char *p, const char *end)
 {
-	if (skip_space(c))
-		begin_value(s, c);
+	int c = token(&p, end);
+
+	if (c == ']')
+		return close_container(s, p);
+	return c < 0 ? p : value(s, c, p, end);
 }
 
-static void on_element_or_end(struct json_scan *s, struct cursor *c)
+static inline const char *key(struct json_scan *s, const char *p, const char *end)
 {
-	if (!skip_space(c))
-		return;
-	if (*c->p == ']')
-		close_container(s, c);
-	else
-		begin_value(s, c);
+	const char *close = json_plain_end(s->begin, p, end);
+
+	if (close == end || *close != '"')
+		return json_begin_string(s, p, close, end, true);
+	if (s->depth == s->named && !json_key_match(s, p, (size_t)(close - p)))
+		return close;
+	s->state = ST_COLON;
+	return close + 1;
 }
 
-static void on_key(struct json_scan *s, struct cursor *c)
+static inline const char *on_key(struct json_scan *s, const char *p, const char *end)
 {
-	if (!skip_space(c))
-		return;
-	if (*c->p == '"')
-		json_begin_string(s, c, true);
-	else if (*c->p == '}' && s->state == ST_KEY_OR_END)
-		close_container(s, c);
-	else
-		json_fail(s, JSON_E_SYNTAX);
+	int c = token(&p, end);
+
+	if (c < 0)
+		return p;
+	if (c == '"')
+		return key(s, p + 1, end);
+	if (c == '}' && s->state == ST_KEY_OR_END)
+		return close_container(s, p);
+	return json_fail(s, JSON_E_SYNTAX, p);
 }
 
-static void on_colon(struct json_scan *s, struct cursor *c)
+static inline const char *on_colon(struct json_scan *s, const char *p, const char *end)
 {
-	if (!skip_space(c))
-		return;
-	if (*c->p != ':') {
-		json_fail(s, JSON_E_SYNTAX);
-		return;
-	}
+	int c = token(&p, end);
+
+	if (c < 0)
+		return p;
+	if (c != ':')
+		return json_fail(s, JSON_E_SYNTAX, p);
 	s->state = ST_VALUE;
-	c->p++;
+	return p + 1;
 }
 
-static void on_after(struct json_scan *s, struct cursor *c)
+static inline const char *on_after(struct json_scan *s, const char *p, const char *end)
 {
 	bool object = s->stack & 1;
+	int c = token(&p, end);
 
-	if (!skip_space(c))
-		return;
-	if (*c->p == ',') {
+	if (c < 0)
+		return p;
+	if (c == ',') {
 		s->state = object ? ST_KEY : ST_VALUE;
-		c->p++;
-		if (object && c->p < c->end && *c->p == '"')
-			json_begin_string(s, c, true);
-	} else if (*c->p == (object ? '}' : ']')) {
-		close_container(s, c);
-	} else {
-		json_fail(s, JSON_E_SYNTAX);
+		return p + 1;
 	}
+	if (c == (object ? '}' : ']'))
+		return close_container(s, p);
+	return json_fail(s, JSON_E_SYNTAX, p);
 }
 
-static void on_done(struct json_scan *s, struct cursor *c)
+static const char *on_done(struct json_scan *s, const char *p, const char *end)
 {
-	if (skip_space(c))
-		json_fail(s, JSON_E_TRAILING);
+	return token(&p, end) < 0 ? p : json_fail(s, JSON_E_TRAILING, p);
 }
 
-static void on_literal(struct json_scan *s, struct cursor *c)
+static const char *on_literal(struct json_scan *s, const char *p)
 {
-	if (*c->p != *s->literal) {
-		json_fail(s, JSON_E_SYNTAX);
-		return;
+	if (*p != *s->literal)
+		return json_fail(s, JSON_E_SYNTAX, p);
+	if (*++s->literal == '\0') {
+		json_value_found(s);
+		json_value_ended(s);
 	}
-	c->p++;
-	if (*++s->literal)
-		return;
-	json_value_found(s);
-	json_value_ended(s);
+	return p + 1;
 }
 
-static handler *const handlers[ST_COUNT] = {
-    [ST_ROOT] = on_root,
-    [ST_VALUE] = on_value,
-    [ST_ELEMENT_OR_END] = on_element_or_end,
-    [ST_KEY_OR_END] = on_key,
-    [ST_KEY] = on_key,
-    [ST_COLON] = on_colon,
-    [ST_AFTER] = on_after,
-    [ST_STRING] = json_on_string,
-    [ST_ESCAPE] = json_on_escape,
-    [ST_HEX] = json_on_hex,
-    [ST_PAIR_BACKSLASH] = json_on_pair,
-    [ST_PAIR_U] = json_on_pair,
-    [ST_LITERAL] = on_literal,
-    [ST_NUMBER] = json_on_number,
-    [ST_DONE] = on_done,
-};
+/* A state of the middle of a token, or one that comes once in a text. */
+static const char *rare_step(struct json_scan *s, const char *p, const char *end)
+{
+	switch (s->state) {
+	case ST_ROOT:
+		return on_root(s, p, end);
+	case ST_ELEMENT_OR_END:
+		return on_element_or_end(s, p, end);
+	case ST_STRING:
+		return json_on_string(s, p, end);
+	case ST_ESCAPE:
+		return json_on_escape(s, p);
+	case ST_HEX:
+		return json_on_hex(s, p);
+	case ST_PAIR_BACKSLASH:
+	case ST_PAIR_U:
+		return json_on_pair(s, p);
+	case ST_LITERAL:
+		return on_literal(s, p);
+	case ST_NUMBER:
+		return json_on_number(s, p, end);
+	case ST_VALUE:
+	case ST_KEY_OR_END:
+	case ST_KEY:
+	case ST_COLON:
+	case ST_AFTER:
+	case ST_DONE:
+		break;
+	}
+	return on_done(s, p, end);
+}
+
+/* The members of objects follow one another, so each state falls into the next one: a member is one
+ * turn of the loop. */
+static const char *run(struct json_scan *s, const char *p, const char *end)
+{
+	while (p < end && !s->error) {
+		switch (s->state) {
+		case ST_AFTER:
+			p = on_after(s, p, end);
+			if (s->state != ST_KEY)
+				break;
+			/* fall through */
+		case ST_KEY_OR_END:
+		case ST_KEY:
+			p = on_key(s, p, end);
+			if (s->state != ST_COLON)
+				break;
+			/* fall through */
+		case ST_COLON:
+			p = on_colon(s, p, end);
+			if (s->state != ST_VALUE)
+				break;
+			/* fall through */
+		case ST_VALUE:
+			p = on_value(s, p, end);
+			break;
+		case ST_ROOT:
+		case ST_ELEMENT_OR_END:
+		case ST_STRING:
+		case ST_ESCAPE:
+		case ST_HEX:
+		case ST_PAIR_BACKSLASH:
+		case ST_PAIR_U:
+		case ST_LITERAL:
+		case ST_NUMBER:
+		case ST_DONE:
+			p = rare_step(s, p, end);
+			break;
+		}
+	}
+	return p;
+}
 
 /* ---- the interface ---- */
 
@@ -240,50 +375,33 @@ const char *json_strerror(enum json_error e)
 	return phrases[e];
 }
 
-static void split_path(struct path *path, const char *text, size_t *longest)
+struct json_scan *json_begin(struct arena *a, const struct json_plan *plan,
+                             struct json_value *values, unsigned flags)
 {
-	struct str rest = str_of(text);
+	struct json_scan *s = arena_alloc(a, sizeof(*s));
 
-	while (rest.p) {
-		struct str name = str_split(&rest, '.');
-
-		assert(path->n < JSON_NAMES_MAX);
-		path->names[path->n++] = name;
-		if (name.n > *longest)
-			*longest = name.n;
-	}
+	*s = (struct json_scan){
+	    .plan = plan, .values = values, .arena = a, .hold = UINT64_MAX, .flags = flags};
+	for (unsigned i = 0; i < plan->nwants; i++)
+		values[i] = (struct json_value){.type = JSON_ABSENT};
+	return s;
 }
 
 struct json_scan *json_new(struct arena *a, const struct json_want *wants, unsigned nwants,
                            struct json_value *values, unsigned flags)
 {
-	struct json_scan *s = arena_zalloc(a, sizeof(*s));
-	struct path *paths = arena_zalloc(a, nwants * sizeof(*paths));
+	struct json_plan *plan = arena_alloc(a, sizeof(*plan));
+	struct json_node *nodes = arena_alloc(a, JSON_NODES(nwants) * sizeof(*nodes));
 
-	assert(nwants <= JSON_KEYS_MAX);
-	s->arena = a;
-	s->wants = wants;
-	s->nwants = nwants;
-	s->values = values;
-	s->paths = paths;
-	s->flags = flags;
-	s->hold = UINT64_MAX;
-	for (unsigned i = 0; i < nwants; i++) {
-		values[i] = (struct json_value){.type = JSON_ABSENT};
-		split_path(&paths[i], wants[i].path, &s->key_max);
-	}
-	s->key = arena_alloc(a, s->key_max);
-	return s;
+	json_plan_init(plan, nodes, wants, nwants);
+	return json_begin(a, plan, values, flags);
 }
 
 enum json_error json_feed(struct json_scan *s, const char *p, size_t n, uint64_t *at)
 {
-	struct cursor c = {.p = p, .begin = p, .end = n ? p + n : p};
-
 	if (n && !s->error) {
-		while (c.p < c.end && !s->error)
-			handlers[s->state](s, &c);
-		s->pos = json_offset(s, &c);
+		s->begin = p;
+		s->pos += (uint64_t)(run(s, p, p + n) - p);
 	}
 	if (s->error && at)
 		*at = s->pos;
@@ -295,7 +413,7 @@ enum json_error json_finish(struct json_scan *s)
 	if (s->error)
 		return s->error;
 	if (s->state != ST_DONE && !json_number_may_end(s)) {
-		json_fail(s, JSON_E_TRUNCATED);
+		s->error = JSON_E_TRUNCATED;
 		return s->error;
 	}
 	s->state = ST_DONE;
@@ -310,5 +428,5 @@ uint64_t json_releasable(const struct json_scan *s)
 
 bool json_settled(const struct json_scan *s)
 {
-	return s->found == (1u << s->nwants) - 1 || s->state == ST_DONE;
+	return s->found == (1u << s->plan->nwants) - 1 || s->state == ST_DONE;
 }

@@ -62,9 +62,33 @@ const char *json_strerror(enum json_error e); /* a phrase for the client: "dupli
 
 #define JSON_ROOT_OBJECT 1u /* the text must be an object */
 
+/* The wants as a tree of names, made once where the same wants meet many texts. */
+#define JSON_NAMES_MAX 3 /* names in a path */
+#define JSON_NODES(nwants) (1 + (nwants)*JSON_NAMES_MAX)
+struct json_node {
+	struct str name;
+	uint64_t names; /* bits by length and first byte: which names may be below */
+	uint32_t wants; /* bits: whose path ends here */
+	uint8_t parent;
+	uint8_t child; /* 0: none; node 0 is the root */
+	uint8_t next;  /* another name in the same object */
+};
+struct json_plan {
+	const struct json_want *wants;
+	struct json_node *nodes;
+	unsigned nwants;
+	unsigned nnodes;
+	size_t key_max; /* the longest name */
+};
+/* wants (at most JSON_KEYS_MAX) and nodes, room for JSON_NODES(nwants), must outlive the plan. */
+void json_plan_init(struct json_plan *plan, struct json_node *nodes, const struct json_want *wants,
+                    unsigned nwants);
+
 struct json_scan; /* from the arena; sizeof is below 1 KiB */
-/* wants, nwants (at most JSON_KEYS_MAX) and values must outlive the scan; values are set to
- * JSON_ABSENT. */
+/* plan and values (one for each want) must outlive the scan; values are set to JSON_ABSENT. */
+struct json_scan *json_begin(struct arena *a, const struct json_plan *plan,
+                             struct json_value *values, unsigned flags);
+/* The same with a plan of its own. */
 struct json_scan *json_new(struct arena *a, const struct json_want *wants, unsigned nwants,
                            struct json_value *values, unsigned flags);
 /* JSON_OK or the error, which is final. On an error *at (may be NULL) is the offset of the byte

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Strings: bytes, UTF-8 and escapes, each of which may be split by the end of a piece. Runs of
- * plain ASCII are found many bytes at a time, because that is what nearly all of a prompt consists
- * of.
+ * Strings: bytes, UTF-8 and escapes, each of which may be split by the end of a piece. What comes
+ * whole is read whole; only what the end of a piece breaks off, and what is wrong, goes through the
+ * machine byte by byte.
  */
-#include "json/machine.h"
-
 #include <string.h>
 
-#if defined(__SSE2__) && !defined(JSON_SCAN_PORTABLE)
-#include <emmintrin.h>
-#define HAVE_SSE2 1
-#endif
+#include "json/machine.h"
+#include "json/run.h"
+
+/* What an escape of one letter stands for; 0: there is no such escape. */
+static const char unescaped[256] = {
+    ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
+};
 
 static void put_code_point(struct json_scan *s, uint32_t cp)
 {
@@ -37,56 +39,23 @@ static void put_code_point(struct json_scan *s, uint32_t cp)
 	json_put(s, out, n);
 }
 
-void json_begin_string(struct json_scan *s, struct cursor *c, bool key)
+const char *json_begin_string(struct json_scan *s, const char *p, const char *plain,
+                              const char *end, bool key)
 {
 	s->in_key = key;
 	s->state = ST_STRING;
 	s->high = 0;
-	if (key)
-		json_key_begins(s);
-	c->p++;
-}
-
-/* The first byte at or after p that is a quote, a backslash, a control or not ASCII. */
-static const char *plain_end(const char *p, const char *end)
-{
-#ifdef HAVE_SSE2
-	const __m128i quote = _mm_set1_epi8('"');
-	const __m128i backslash = _mm_set1_epi8('\\');
-	const __m128i space = _mm_set1_epi8(' ');
-
-	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		/* As signed bytes, controls and all over 0x7f are below the space. */
-		__m128i stop = _mm_or_si128(
-		    _mm_cmplt_epi8(v, space),
-		    _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
-		int mask = _mm_movemask_epi8(stop);
-
-		if (mask)
-			return p + __builtin_ctz((unsigned)mask);
+	s->utf8_left = 0;
+	s->sink = s->capture ? SINK_VALUE : SINK_NONE;
+	if (key) {
+		s->key_over = s->depth != s->named;
+		s->sink = s->key_over ? SINK_NONE : SINK_KEY;
+		s->key_n = 0;
+		if (!s->key_over && !s->key)
+			s->key = arena_alloc(s->arena, s->plan->key_max);
 	}
-#else
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-
-	for (; end - p >= 8; p += 8) {
-		uint64_t v, quote, backslash;
-
-		memcpy(&v, p, sizeof(v));
-		quote = v ^ ones * '"';
-		backslash = v ^ ones * '\\';
-		/* A zero or too small byte borrows from its top bit. */
-		if (((v - ones * ' ') | v | (quote - ones) | (backslash - ones)) & ones * 0x80)
-			break;
-	}
-#endif
-	for (; p < end; p++) {
-		unsigned char c = (unsigned char)*p;
-
-		if (c == '"' || c == '\\' || c < 0x20 || c >= 0x80)
-			break;
-	}
-	return p;
+	p += json_put(s, p, (size_t)(plain - p));
+	return RARELY(s->error) ? p : json_on_string(s, p, end);
 }
 
 /* The lead byte says how many follow and what the first of them may be (RFC 3629 section 4). */
@@ -114,91 +83,116 @@ static bool utf8_lead(struct json_scan *s, unsigned char c)
 	return true;
 }
 
-static void utf8_step(struct json_scan *s, struct cursor *c)
+static const char *utf8_step(struct json_scan *s, const char *p)
 {
-	unsigned char byte = (unsigned char)*c->p;
+	unsigned char byte = (unsigned char)*p;
 
 	if (s->utf8_left == 0) {
-		if (!utf8_lead(s, byte)) {
-			json_fail(s, JSON_E_UTF8);
-			return;
-		}
+		if (!utf8_lead(s, byte))
+			return json_fail(s, JSON_E_UTF8, p);
 	} else if (byte < s->utf8_lo || byte > s->utf8_hi) {
-		json_fail(s, JSON_E_UTF8);
-		return;
+		return json_fail(s, JSON_E_UTF8, p);
 	} else {
 		s->utf8_left--;
 		s->utf8_lo = 0x80;
 		s->utf8_hi = 0xbf;
 	}
-	c->p += json_put(s, c->p, 1);
+	return p + json_put(s, p, 1);
 }
 
-static void string_ended(struct json_scan *s, struct cursor *c)
+static const char *string_ended(struct json_scan *s, const char *p)
 {
 	if (s->in_key) {
-		json_key_ended(s);
-	} else {
-		if (s->depth == 0)
-			s->hold = json_offset(s, c);
-		json_value_found(s);
-		json_value_ended(s);
+		if (!s->key_over && !json_key_match(s, s->key, s->key_n))
+			return p;
+		s->state = ST_COLON;
+		return p + 1;
 	}
-	if (s->error)
-		return;
-	c->p++;
-	/* Nearly always at once: one step of the machine less. */
-	if (s->state == ST_COLON && c->p < c->end && *c->p == ':') {
-		s->state = ST_VALUE;
-		c->p++;
-	}
+	if (s->depth == 0)
+		s->hold = json_offset(s, p);
+	json_value_found(s);
+	json_value_ended(s);
+	return p + 1;
 }
 
-void json_on_string(struct json_scan *s, struct cursor *c)
+static bool surrogate(uint32_t unit)
 {
-	while (c->p < c->end && !s->error) {
-		unsigned char byte = (unsigned char)*c->p;
+	return unit >= 0xd800 && unit <= 0xdfff;
+}
 
-		if (byte >= 0x80 || s->utf8_left) {
-			utf8_step(s, c);
-		} else if (byte == '"') {
-			string_ended(s, c);
-			return;
-		} else if (byte == '\\') {
-			s->state = ST_ESCAPE;
-			c->p++;
-			return;
-		} else if (byte < 0x20) {
-			json_fail(s, JSON_E_SYNTAX);
-		} else {
-			const char *end = plain_end(c->p, c->end);
+/* The value of a hex digit; over 15: it is none. */
+static uint32_t hex_of(char c)
+{
+	unsigned char byte = (unsigned char)c;
+	unsigned char folded = byte | 0x20;
 
-			c->p += json_put(s, c->p, (size_t)(end - c->p));
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	return folded >= 'a' && folded <= 'f' ? folded - 'a' + 10u : 16;
+}
+
+/* An escape that is whole, right and alone; what else begins with a backslash is for the machine,
+ * from that byte on. */
+static const char *escape(struct json_scan *s, const char *p, const char *end)
+{
+	uint32_t a, b, c, d, unit;
+
+	if (end - p >= 2 && unescaped[(unsigned char)p[1]])
+		return p + 1 + json_put(s, &unescaped[(unsigned char)p[1]], 1);
+	s->state = ST_ESCAPE;
+	if (end - p < 6 || p[1] != 'u')
+		return p + 1;
+	a = hex_of(p[2]), b = hex_of(p[3]), c = hex_of(p[4]), d = hex_of(p[5]);
+	unit = a << 12 | b << 8 | c << 4 | d;
+	if ((a | b | c | d) > 15 || surrogate(unit))
+		return p + 1;
+	s->state = ST_STRING;
+	if (s->sink != SINK_NONE)
+		put_code_point(s, unit);
+	return s->error ? p + 5 : p + 6;
+}
+
+const char *json_on_string(struct json_scan *s, const char *p, const char *end)
+{
+	while (p < end && !s->error) {
+		unsigned char byte = (unsigned char)*p;
+		const char *stop;
+
+		if (RARELY(s->utf8_left)) {
+			p = utf8_step(s, p);
+			continue;
 		}
+		if (byte == '"')
+			return string_ended(s, p);
+		if (byte == '\\') {
+			p = escape(s, p, end);
+			if (s->state != ST_STRING)
+				return p;
+			continue;
+		}
+		if (byte < 0x20)
+			return json_fail(s, JSON_E_SYNTAX, p);
+		stop = byte < 0x80 ? json_plain_end(s->begin, p, end)
+		                   : json_utf8_end(s->begin, p, end);
+		p = stop == p ? utf8_step(s, p) : p + json_put(s, p, (size_t)(stop - p));
 	}
+	return p;
 }
 
-void json_on_escape(struct json_scan *s, struct cursor *c)
+const char *json_on_escape(struct json_scan *s, const char *p)
 {
-	static const char names[] = "\"\\/bfnrt";
-	static const char bytes[] = "\"\\/\b\f\n\r\t";
-	const char *at;
+	const char *byte = &unescaped[(unsigned char)*p];
 
-	if (*c->p == 'u') {
+	if (*p == 'u') {
 		s->state = ST_HEX;
 		s->unit = 0;
 		s->hex_left = 4;
-		c->p++;
-		return;
+		return p + 1;
 	}
-	at = memchr(names, *c->p, sizeof(names) - 1);
-	if (!at) {
-		json_fail(s, JSON_E_SYNTAX);
-		return;
-	}
+	if (!*byte)
+		return json_fail(s, JSON_E_SYNTAX, p);
 	s->state = ST_STRING;
-	if (json_put(s, &bytes[at - names], 1))
-		c->p++;
+	return p + json_put(s, byte, 1);
 }
 
 static void unit_ended(struct json_scan *s)
@@ -206,10 +200,10 @@ static void unit_ended(struct json_scan *s)
 	bool low = s->unit >= 0xdc00 && s->unit <= 0xdfff;
 
 	if (low != (s->high != 0)) {
-		json_fail(s, JSON_E_UTF8);
+		s->error = JSON_E_UTF8;
 		return;
 	}
-	if (s->unit >= 0xd800 && s->unit <= 0xdbff) {
+	if (surrogate(s->unit) && !low) {
 		s->high = s->unit;
 		s->state = ST_PAIR_BACKSLASH;
 		return;
@@ -221,35 +215,24 @@ static void unit_ended(struct json_scan *s)
 	put_code_point(s, s->unit);
 }
 
-void json_on_hex(struct json_scan *s, struct cursor *c)
+const char *json_on_hex(struct json_scan *s, const char *p)
 {
-	unsigned char byte = (unsigned char)*c->p;
-	unsigned char folded = byte | 0x20;
-	uint32_t digit;
+	uint32_t digit = hex_of(*p);
 
-	if (byte >= '0' && byte <= '9') {
-		digit = byte - '0';
-	} else if (folded >= 'a' && folded <= 'f') {
-		digit = folded - 'a' + 10u;
-	} else {
-		json_fail(s, JSON_E_SYNTAX);
-		return;
-	}
+	if (digit > 15)
+		return json_fail(s, JSON_E_SYNTAX, p);
 	s->unit = s->unit << 4 | digit;
 	if (--s->hex_left == 0)
 		unit_ended(s);
-	if (!s->error)
-		c->p++;
+	return s->error ? p : p + 1;
 }
 
-void json_on_pair(struct json_scan *s, struct cursor *c)
+const char *json_on_pair(struct json_scan *s, const char *p)
 {
-	if (*c->p != (s->state == ST_PAIR_BACKSLASH ? '\\' : 'u')) {
-		json_fail(s, JSON_E_UTF8);
-		return;
-	}
+	if (*p != (s->state == ST_PAIR_BACKSLASH ? '\\' : 'u'))
+		return json_fail(s, JSON_E_UTF8, p);
 	s->state = s->state == ST_PAIR_BACKSLASH ? ST_PAIR_U : ST_HEX;
 	s->unit = 0;
 	s->hex_left = 4;
-	c->p++;
+	return p + 1;
 }

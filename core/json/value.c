@@ -1,13 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * Which keys and values are wanted, and what is stored of them. Wants are bits: a key that matches
- * hands its bits to the value after it. Keys are stored only where some want could match, values
- * only where one does.
+ * Which keys and values are wanted, and what is stored of them. The wanted paths are a tree of
+ * names: a key that matches a name hands its node to the value after it. Keys are compared only in
+ * objects that such names lead to, and values stored only where one does.
  */
 #include "json/machine.h"
 
+#include <assert.h>
 #include <string.h>
+
+/* The node of that name below the parent, made if there is none. */
+static unsigned node_of(struct json_plan *plan, unsigned parent, struct str name)
+{
+	struct json_node *n;
+	uint8_t *link = &plan->nodes[parent].child;
+
+	for (; *link; link = &plan->nodes[*link].next)
+		if (str_eq(plan->nodes[*link].name, name))
+			return *link;
+	*link = (uint8_t)plan->nnodes++;
+	n = &plan->nodes[*link];
+	*n = (struct json_node){.name = name, .parent = (uint8_t)parent};
+	plan->nodes[parent].names |= json_name_bit(name.p, name.n);
+	if (name.n > plan->key_max)
+		plan->key_max = name.n;
+	return *link;
+}
+
+void json_plan_init(struct json_plan *plan, struct json_node *nodes, const struct json_want *wants,
+                    unsigned nwants)
+{
+	assert(nwants <= JSON_KEYS_MAX);
+	*plan = (struct json_plan){.wants = wants, .nodes = nodes, .nwants = nwants, .nnodes = 1};
+	plan->nodes[0] = (struct json_node){.wants = 0};
+	for (unsigned i = 0; i < nwants; i++) {
+		struct str rest = str_of(wants[i].path);
+		unsigned at = 0;
+
+		for (unsigned names = 0; rest.p; names++) {
+			assert(names < JSON_NAMES_MAX);
+			at = node_of(plan, at, str_split(&rest, '.'));
+		}
+		plan->nodes[at].wants |= 1u << i;
+	}
+}
 
 static void text_grow(struct json_scan *s, size_t need)
 {
@@ -33,7 +70,7 @@ size_t json_put(struct json_scan *s, const char *p, size_t n)
 	case SINK_NONE:
 		break;
 	case SINK_KEY:
-		if (n > s->key_max - s->key_n) {
+		if (n > s->plan->key_max - s->key_n) {
 			s->key_over = true;
 			s->sink = SINK_NONE;
 			break;
@@ -44,51 +81,59 @@ size_t json_put(struct json_scan *s, const char *p, size_t n)
 	case SINK_VALUE:
 		if (n > s->text_max - s->text_n) {
 			fit = s->text_max - s->text_n;
-			json_fail(s, JSON_E_LENGTH);
+			s->error = JSON_E_LENGTH;
 			break;
 		}
 		if (n > s->text_cap - s->text_n)
 			text_grow(s, s->text_n + n);
-		memcpy(s->text + s->text_n, p, n);
+		if (n)
+			memcpy(s->text + s->text_n, p, n);
 		s->text_n += n;
 		break;
 	}
 	return fit;
 }
 
-bool json_value_begins(struct json_scan *s, enum json_type type)
+bool json_value_wanted(struct json_scan *s, enum json_type type)
 {
-	s->capture = s->leaf;
-	s->leaf = 0;
+	const struct json_want *wants = s->plan->wants;
+
+	s->capture = s->plan->nodes[s->match].wants;
+	s->match = 0;
 	s->type = type;
-	s->sink = SINK_NONE;
-	if (!s->capture)
-		return true;
-	s->sink = type == JSON_STRING || type == JSON_NUMBER ? SINK_VALUE : SINK_NONE;
 	s->text = NULL;
 	s->text_n = s->text_cap = 0;
 	s->text_max = SIZE_MAX;
-	for (unsigned i = 0; i < s->nwants; i++) {
-		const struct json_want *want = &s->wants[i];
-
-		if (!(s->capture & 1u << i))
+	for (unsigned i = 0; s->capture >> i; i++) {
+		if (!(s->capture >> i & 1))
 			continue;
-		if (want->types && !(want->types & 1u << type)) {
-			json_fail(s, JSON_E_TYPE);
+		if (wants[i].types && !(wants[i].types & 1u << type)) {
+			s->error = JSON_E_TYPE;
 			return false;
 		}
-		if (want->max_len < s->text_max)
-			s->text_max = want->max_len;
+		if (wants[i].max_len < s->text_max)
+			s->text_max = wants[i].max_len;
 	}
 	return true;
 }
 
-void json_value_found(struct json_scan *s)
+bool json_value_text(struct json_scan *s, const char *p, size_t n)
+{
+	if (n > s->text_max)
+		return false;
+	if (n == 0)
+		return true;
+	s->text = memcpy(arena_alloc(s->arena, n), p, n);
+	s->text_n = n;
+	return true;
+}
+
+void json_value_take(struct json_scan *s)
 {
 	bool text = s->type == JSON_STRING || s->type == JSON_NUMBER;
 
 	for (unsigned i = 0; s->capture >> i; i++) {
-		if (!(s->capture & 1u << i))
+		if (!(s->capture >> i & 1))
 			continue;
 		s->values[i].type = s->type;
 		/* An empty string is not an absent one: its pointer is set. */
@@ -97,41 +142,24 @@ void json_value_found(struct json_scan *s)
 	}
 	s->found |= s->capture;
 	s->capture = 0;
-	s->sink = SINK_NONE;
 }
 
-void json_key_begins(struct json_scan *s)
+bool json_key_find(struct json_scan *s, const char *p, size_t n)
 {
-	bool compare = s->depth <= JSON_NAMES_MAX && s->live[s->depth - 1];
+	const struct json_node *nodes = s->plan->nodes;
 
-	s->sink = compare ? SINK_KEY : SINK_NONE;
-	s->key_over = !compare;
-	s->key_n = 0;
-}
+	for (unsigned i = nodes[s->node].child; i; i = nodes[i].next) {
+		uint64_t bit = UINT64_C(1) << i;
 
-void json_key_ended(struct json_scan *s)
-{
-	unsigned level = s->depth - 1;
-	struct str key = {s->key, s->key_n};
-
-	s->leaf = s->deeper = 0;
-	s->state = ST_COLON;
-	if (s->key_over)
-		return;
-	for (unsigned i = 0; i < s->nwants; i++) {
-		const struct path *path = &s->paths[i];
-		uint32_t bit = 1u << i;
-
-		if (!(s->live[level] & bit) || !str_eq(path->names[level], key))
+		if (nodes[i].name.n != n || memcmp(nodes[i].name.p, p, n) != 0)
 			continue;
-		if (s->seen[level] & bit) {
-			json_fail(s, JSON_E_DUPLICATE);
-			return;
+		if (s->seen & bit) {
+			s->error = JSON_E_DUPLICATE;
+			return false;
 		}
-		s->seen[level] |= bit;
-		if (path->n == level + 1)
-			s->leaf |= bit;
-		else
-			s->deeper |= bit;
+		s->seen |= bit;
+		s->match = (uint8_t)i;
+		break;
 	}
+	return true;
 }

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Runs of bytes. Nothing here decides about a text: where a run stops, the machine looks at the
+ * byte.
+ */
+#include "json/run.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef JSON_RUN_SSE2
+static const char *plain_blocks(const char *p, const char *end)
+{
+	for (; end - p >= 64; p += 64) {
+		__m128i a = json_stops(json_load(p));
+		__m128i b = json_stops(json_load(p + 16));
+		__m128i c = json_stops(json_load(p + 32));
+		__m128i d = json_stops(json_load(p + 48));
+
+		if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
+			break;
+	}
+	for (; end - p >= 16; p += 16) {
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(p)));
+
+		if (mask)
+			return p + __builtin_ctz(mask);
+	}
+	return p;
+}
+#else
+static const char *plain_blocks(const char *p, const char *end)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+
+	for (; end - p >= 8; p += 8) {
+		uint64_t v, quote, backslash;
+
+		memcpy(&v, p, sizeof(v));
+		quote = v ^ ones * '"';
+		backslash = v ^ ones * '\\';
+		/* A zero or too small byte borrows from its top bit. */
+		if (((v - ones * ' ') | v | (quote - ones) | (backslash - ones)) & ones * 0x80)
+			break;
+	}
+	return p;
+}
+#endif
+
+static bool plain(char byte)
+{
+	unsigned char c = (unsigned char)byte;
+
+	return c >= ' ' && c < 0x80 && c != '"' && c != '\\';
+}
+
+const char *json_plain_long(const char *begin, const char *p, const char *end)
+{
+	p = plain_blocks(p, end);
+#ifdef JSON_RUN_SSE2
+	/* The rest together with bytes before it, which do not count. */
+	if (end - p < 16 && end - begin >= 16) {
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(end - 16)));
+
+		mask >>= 16 - (end - p);
+		return mask ? p + __builtin_ctz(mask) : end;
+	}
+#else
+	(void)begin;
+#endif
+	while (p < end && plain(*p))
+		p++;
+	return p;
+}
+
+static bool continues(unsigned char c)
+{
+	return (c & 0xc0) == 0x80;
+}
+
+/* Some leads bound the byte behind them further (RFC 3629 section 4). */
+static bool second_right(unsigned char lead, unsigned char c)
+{
+	switch (lead) {
+	case 0xe0:
+		return c >= 0xa0;
+	case 0xed:
+		return c <= 0x9f;
+	case 0xf0:
+		return c >= 0x90;
+	case 0xf4:
+		return c <= 0x8f;
+	default:
+		return true;
+	}
+}
+
+static unsigned length_of(unsigned char lead)
+{
+	if (lead < 0xe0)
+		return lead < 0xc2 ? 0 : 2;
+	if (lead < 0xf0)
+		return 3;
+	return lead < 0xf5 ? 4 : 0;
+}
+
+/* The length of the character at p, which is not ASCII; 0: invalid, or it goes on behind the end.
+ */
+static unsigned char_length(const char *p, const char *end)
+{
+	const unsigned char *u = (const unsigned char *)p;
+	unsigned n = length_of(u[0]);
+
+	if (n == 0 || end - p < n)
+		return 0;
+	for (unsigned i = 1; i < n; i++)
+		if (!continues(u[i]))
+			return 0;
+	return second_right(u[0], u[1]) ? n : 0;
+}
+
+#ifdef JSON_RUN_SSE2
+/* Non-zero where v is more than limit, as unsigned bytes. */
+static inline __m128i over(__m128i v, unsigned char limit)
+{
+	return _mm_subs_epu8(v, _mm_set1_epi8((char)limit));
+}
+
+/* All ones where lead is `low` and the byte behind it up to `limit`, or lead is `low | more` and
+ * the byte over it. */
+static inline __m128i forbidden(__m128i v, __m128i lead, unsigned char limit, unsigned char low,
+                                unsigned char more)
+{
+	__m128i high = _mm_cmpgt_epi8(v, _mm_set1_epi8((char)limit));
+	__m128i bad =
+	    _mm_or_si128(_mm_and_si128(high, _mm_set1_epi8((char)more)), _mm_set1_epi8((char)low));
+
+	return _mm_cmpeq_epi8(lead, bad);
+}
+
+/* Whether the 16 bytes at p hold neither an error nor a byte that ends a run; three bytes before
+ * them belong to the text. */
+static inline bool block_good(const char *p)
+{
+	__m128i v = json_load(p);
+	__m128i p1 = json_load(p - 1), p2 = json_load(p - 2), p3 = json_load(p - 3);
+	__m128i zero = _mm_setzero_si128();
+	/* Where a lead byte says so there must be a continuation, and nowhere else. */
+	__m128i due = _mm_or_si128(_mm_or_si128(over(p1, 0xbf), over(p2, 0xdf)), over(p3, 0xef));
+	__m128i continuation = _mm_cmplt_epi8(v, _mm_set1_epi8((char)0xc0));
+	__m128i bad = _mm_cmpeq_epi8(continuation, _mm_cmpeq_epi8(due, zero));
+	__m128i c0 = _mm_and_si128(v, _mm_set1_epi8((char)0xfe));
+
+	/* Overlong forms, surrogates, over U+10FFFF. */
+	bad = _mm_or_si128(bad, forbidden(v, p1, 0x9f, 0xe0, 0x0d));
+	bad = _mm_or_si128(bad, forbidden(v, p1, 0x8f, 0xf0, 0x04));
+	bad = _mm_or_si128(bad, _mm_cmpeq_epi8(c0, _mm_set1_epi8((char)0xc0)));
+	bad = _mm_or_si128(bad, over(v, 0xf4));
+	/* Controls and, with bit 1 flipped, the quote; the backslash. */
+	bad = _mm_or_si128(bad,
+	                   _mm_subs_epu8(_mm_set1_epi8('!'), _mm_xor_si128(v, _mm_set1_epi8(2))));
+	bad = _mm_or_si128(bad, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(bad, zero)) == 0xffff;
+}
+
+static const char *utf8_blocks(const char *begin, const char *p, const char *end)
+{
+	const char *from = p;
+
+	if (p - begin < 3)
+		return p;
+	/* A block of ASCII is for the cheaper run. */
+	while (end - p >= 16 && _mm_movemask_epi8(json_load(p)) && block_good(p))
+		p += 16;
+	if (p == from)
+		return p;
+	/* The character that the last block broke off. */
+	for (unsigned i = 1; i <= 3; i++) {
+		unsigned char c = (unsigned char)p[-(ptrdiff_t)i];
+
+		if (c >= 0xc0)
+			return i < length_of(c) ? p - i : p;
+	}
+	return p;
+}
+#else
+static const char *utf8_blocks(const char *begin, const char *p, const char *end)
+{
+	(void)begin;
+	(void)end;
+	return p;
+}
+#endif
+
+const char *json_utf8_end(const char *begin, const char *p, const char *end)
+{
+	while (p < end) {
+		const char *again;
+
+		p = utf8_blocks(begin, p, end);
+		/* What broke the block may stand behind more characters. */
+		again = p + (end - p < 16 ? end - p : 16);
+		while (p < again) {
+			unsigned n = (unsigned char)*p < 0x80 ? 0 : char_length(p, end);
+
+			if (n == 0)
+				return p;
+			p += n;
+		}
+	}
+	return p;
+}
+
+const char *json_digits_end(const char *p, const char *end)
+{
+#ifdef JSON_RUN_SSE2
+	for (; end - p >= 16; p += 16) {
+		/* Only the ten digits stay up to nine. */
+		__m128i value = _mm_sub_epi8(json_load(p), _mm_set1_epi8('0'));
+		__m128i other = _mm_subs_epu8(value, _mm_set1_epi8(9));
+		unsigned digits =
+		    (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(other, _mm_setzero_si128()));
+
+		if (digits != 0xffff)
+			return p + __builtin_ctz(~digits);
+	}
+#endif
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p;
+}

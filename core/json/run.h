@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: 2026 The Merlon authors */
+/*
+ * Runs of bytes that need no decision each, found many at a time: nearly all of a prompt consists
+ * of them. With SSE2, or JSON_RUN_PORTABLE for words of eight bytes; both answer the same.
+ */
+#ifndef JSON_RUN_H
+#define JSON_RUN_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__) && !defined(JSON_RUN_PORTABLE)
+#include <emmintrin.h>
+#define JSON_RUN_SSE2 1
+#endif
+
+/* The first byte at or after p that is a quote, a backslash, a control or not ASCII; end: none.
+ * Bytes from begin on may be looked at. */
+const char *json_plain_long(const char *begin, const char *p, const char *end);
+
+/* As far as the text from p, where a character begins, is valid UTF-8 without quote, backslash and
+ * control: where a character begins again, or end. Bytes from begin on may be looked at. It may
+ * stop early, behind the first character at least if that is valid, whole and not ASCII. */
+const char *json_utf8_end(const char *begin, const char *p, const char *end);
+
+/* The first byte that is no decimal digit. */
+const char *json_digits_end(const char *p, const char *end);
+
+#ifdef JSON_RUN_SSE2
+static inline __m128i json_load(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* A set top bit in each byte where a plain run stops. Flipping bit 1 puts the quote right behind
+ * the controls; as signed bytes, what is not ASCII lies below all of them. */
+static inline __m128i json_stops(__m128i v)
+{
+	__m128i low = _mm_subs_epi8(_mm_xor_si128(v, _mm_set1_epi8(2)), _mm_set1_epi8('!'));
+
+	return _mm_or_si128(low, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+}
+#endif
+
+/* As json_plain_long(), for runs that are mostly short: keys and names. */
+static inline const char *json_plain_end(const char *begin, const char *p, const char *end)
+{
+#ifdef JSON_RUN_SSE2
+	if (__builtin_expect(end - p >= 16, 1)) {
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(p)));
+
+		if (mask)
+			return p + __builtin_ctz(mask);
+	}
+#endif
+	return json_plain_long(begin, p, end);
+}
+
+#endif
