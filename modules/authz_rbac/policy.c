@@ -14,10 +14,15 @@
 #define GRANTS_MAX 1024 /* of one role; more means inheritance in a thousand bounded ways */
 #define GUARDS_MAX 64   /* roles with models on one way */
 
-static const char *const permissions[] = {"read",         "write",    "delete",  "train",
-                                          "evaluate",     "query",    "predict", "manage",
-                                          "manage_users", "view_logs"};
+#define NAME(lit)                                                                                  \
+	{                                                                                          \
+		lit, sizeof(lit) - 1                                                               \
+	}
+static const struct merlon_str permissions[] = {
+    NAME("read"),  NAME("write"),   NAME("delete"), NAME("train"),        NAME("evaluate"),
+    NAME("query"), NAME("predict"), NAME("manage"), NAME("manage_users"), NAME("view_logs")};
 #define PERMISSIONS (sizeof(permissions) / sizeof(permissions[0]))
+_Static_assert(PERMISSIONS <= PERMISSIONS_MAX, "rules count by permission");
 
 static const struct merlon_option role_rows[] = {
     {"name", MERLON_OPT_STR, MERLON_OPT_REQUIRED, NULL, NULL, NULL, "The role's name."},
@@ -74,7 +79,7 @@ __attribute__((format(printf, 4, 5))) static void wrong(struct reading *r, const
 static uint32_t permission_bit(struct merlon_str s)
 {
 	for (uint32_t i = 0; i < PERMISSIONS; i++) {
-		if (txt_eq(s, txt_of(permissions[i])))
+		if (txt_eq(s, permissions[i]))
 			return UINT32_C(1) << i;
 	}
 	return 0;
@@ -116,6 +121,15 @@ static void ship_roles(struct policy *p)
 	}
 }
 
+static const char *permission_near(struct merlon_str s)
+{
+	const char *names[PERMISSIONS];
+
+	for (size_t i = 0; i < PERMISSIONS; i++)
+		names[i] = permissions[i].ptr;
+	return txt_suggest(s, names, PERMISSIONS);
+}
+
 static void read_permissions(struct reading *r, const merlon_cfg *cfg, struct role *role)
 {
 	struct merlon_val v;
@@ -124,7 +138,7 @@ static void read_permissions(struct reading *r, const merlon_cfg *cfg, struct ro
 		return;
 	for (uint32_t i = 0; i < v.count; i++) {
 		uint32_t bit = permission_bit(v.u.list[i]);
-		const char *near = txt_suggest(v.u.list[i], permissions, PERMISSIONS);
+		const char *near = bit ? NULL : permission_near(v.u.list[i]);
 		role->own |= bit;
 		if (bit)
 			continue;
