@@ -15,12 +15,35 @@ static unsigned char lower(char c)
 	return u >= 'A' && u <= 'Z' ? (unsigned char)(u | 0x20) : u;
 }
 
-bool str_ieq(struct str a, struct str b)
+/* Eight bytes at once: 'A'..'Z' become small letters, every other byte stays. */
+static uint64_t lower8(uint64_t w)
 {
-	if (a.n != b.n)
-		return false;
-	for (size_t i = 0; i < a.n; i++)
-		if (lower(a.p[i]) != lower(b.p[i]))
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t low7 = w & 0x7f * ones;
+	uint64_t from_a = low7 + (0x80 - 'A') * ones;
+	uint64_t past_z = low7 + (0x7f - 'Z') * ones;
+	return w | ((from_a & ~past_z & ~w & 0x80 * ones) >> 2);
+}
+
+static bool same8(const char *a, const char *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x == y || lower8(x) == lower8(y);
+}
+
+bool str_same_folded(const char *a, const char *b, size_t n)
+{
+	if (n >= 8) {
+		for (size_t i = 0; i + 8 < n; i += 8)
+			if (!same8(a + i, b + i))
+				return false;
+		return same8(a + n - 8, b + n - 8);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (lower(a[i]) != lower(b[i]))
 			return false;
 	return true;
 }

@@ -17,6 +17,10 @@ struct str {
 };
 
 #define STR(lit) ((struct str){"" lit, sizeof(lit) - 1})
+#define STR_LIT(lit)                                                                               \
+	{                                                                                          \
+		"" lit, sizeof(lit) - 1                                                            \
+	} /* in the initialiser of an array */
 #define STR_NONE ((struct str){NULL, 0})
 #define STR_FMT(s) (int)(s).n, (s).p /* for "%.*s" */
 
@@ -28,7 +32,12 @@ static inline bool str_eq(struct str a, struct str b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
-bool str_ieq(struct str a, struct str b); /* ASCII case folded */
+bool str_same_folded(const char *a, const char *b, size_t n); /* for str_ieq() */
+/* ASCII case folded. Nearly all names that are compared differ in length. */
+static inline bool str_ieq(struct str a, struct str b)
+{
+	return a.n == b.n && str_same_folded(a.p, b.p, a.n);
+}
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 struct str str_trim(struct str s); /* SP and HTAB at both ends */

@@ -2,14 +2,16 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Serialising heads into a buffer whose ceiling bounds them. The first failure sticks in
- * http_out.r, so that a caller checks once, at http_out_end().
+ * http_out.r, so that a caller checks once, at http_out_end(). A line is measured, gets its room,
+ * and is then stored without further questions; lines of a head that pass as they came are copied
+ * together.
  */
 #include "http/write.h"
 
 #include "base/clean.h"
 #include "base/mem.h"
-#include "http/chars.h"
 #include "http/headers.h"
+#include "http/line.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,118 +19,91 @@
 
 #define LINE_EXTRA 4 /* ": " and CRLF */
 
-static void add(struct http_out *o, struct str s)
-{
-	if (o->r == 0)
-		o->r = buf_adds(o->b, s);
-}
-
-static char *put(char *to, struct str s)
-{
-	if (s.n)
-		memcpy(to, s.p, s.n);
-	return to + s.n;
-}
-
-/* Room for what is then written in place; NULL: an earlier failure, or the ceiling. */
-static char *room(struct http_out *o, size_t n)
+char *line_room_more(struct http_out *o, size_t n)
 {
 	if (o->r == 0)
 		o->r = buf_reserve(o->b, n);
 	return o->r == 0 ? o->b->p + o->b->n : NULL;
 }
 
-static bool is_target(struct str s)
+void line_invalid(struct http_out *o)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		if (!http_is(s.p[i], CHAR_TARGET))
-			return false;
-	}
-	return s.n > 0;
+	if (o->r == 0)
+		o->r = err_origin(-EINVAL);
 }
 
-static bool is_text(struct str s)
+static inline bool is_name(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		if (!http_is(s.p[i], CHAR_VALUE))
-			return false;
-	}
-	return true;
+#if HTTP_SCAN_SSE2
+	if (s.n >= 16 && s.n <= 32 && !scan_not_word(s.p) && !scan_not_word(s.p + s.n - 16))
+		return true;
+#endif
+	return http_is_token(s);
 }
 
 void http_out_request(struct http_out *o, struct str method, struct str target)
 {
-	if (o->r == 0 && (!http_is_token(method) || !is_target(target)))
-		o->r = err_origin(-EINVAL);
-	add(o, method);
-	add(o, STR(" "));
-	add(o, target);
-	add(o, STR(" HTTP/1.1\r\n"));
+	static const struct str version = {" HTTP/1.1\r\n", 11};
+
+	if (!http_is_token(method) || target.n == 0 ||
+	    scan_target(target.p, 0, target.n) < target.n)
+		line_invalid(o);
+	char *to = line_room(o, method.n + 1 + target.n + version.n);
+	if (!to)
+		return;
+	to = line_put(to, method);
+	*to++ = ' ';
+	to = line_put(to, target);
+	line_stored(o, line_put(to, version));
 }
 
 void http_out_status(struct http_out *o, unsigned status)
 {
-	char code[] = " 000 ";
+	char line[] = "HTTP/1.1 000 ";
 
-	if (o->r == 0 && (status < 100 || status > 999))
-		o->r = err_origin(-EINVAL);
-	code[1] = (char)('0' + status / 100 % 10);
-	code[2] = (char)('0' + status / 10 % 10);
-	code[3] = (char)('0' + status % 10);
-	add(o, STR("HTTP/1.1"));
-	add(o, (struct str){code, sizeof(code) - 1});
-	add(o, str_of(http_reason(status)));
-	add(o, STR("\r\n"));
+	if (status == 200) {
+		line_add_text(o, STR("HTTP/1.1 200 OK\r\n"));
+		return;
+	}
+	if (status < 100 || status > 999)
+		line_invalid(o);
+	line[9] = (char)('0' + status / 100 % 10);
+	line[10] = (char)('0' + status / 10 % 10);
+	line[11] = (char)('0' + status % 10);
+	line_add_text(o, (struct str){line, sizeof(line) - 1});
+	line_add_text(o, str_of(http_reason(status)));
+	line_add_text(o, STR("\r\n"));
 }
 
-static char *put_line(char *to, struct str name, struct str value)
+static inline char *put_field(char *to, struct str name, struct str value)
 {
-	to = put(to, name);
-	to = put(to, STR(": "));
-	to = put(to, value);
-	return put(to, STR("\r\n"));
-}
-
-static void line(struct http_out *o, struct str name, struct str value)
-{
-	char *to = room(o, name.n + value.n + LINE_EXTRA);
-
-	if (to)
-		o->b->n = (size_t)(put_line(to, name, value) - o->b->p);
-}
-
-static bool passed_on(const struct http_field *f, uint64_t skip)
-{
-	return !(f->flags & HTTP_FIELD_DROP) && !(skip >> f->id & 1);
+	to = line_put(to, name);
+	memcpy(to, ": ", 2);
+	return line_put(to + 2, value);
 }
 
 void http_out_field(struct http_out *o, struct str name, struct str value)
 {
-	/* Names and values come from modules and configuration too; none of them may begin a line
-	 * of its own. */
-	if (o->r == 0 && (!http_is_token(name) || !is_text(value)))
-		o->r = err_origin(-EINVAL);
-	line(o, name, value);
+	if (!is_name(name))
+		line_invalid(o);
+	char *to = line_room(o, name.n + value.n + LINE_EXTRA);
+	if (to)
+		line_end(o, to, put_field(to, name, value));
 }
 
-void http_out_joined(struct http_out *o, struct str name, const struct str *parts, unsigned n)
+void line_add_parts(struct http_out *o, struct str begin, const struct str *parts, unsigned n)
 {
-	size_t total = name.n + LINE_EXTRA;
+	size_t total = begin.n + 2;
 
-	for (unsigned i = 0; i < n; i++) {
-		if (o->r == 0 && !is_text(parts[i]))
-			o->r = err_origin(-EINVAL);
-		total += parts[i].n;
-	}
-	if (o->r == 0 && !http_is_token(name))
-		o->r = err_origin(-EINVAL);
-	char *to = room(o, total);
-	if (!to)
-		return;
-	to = put(put(to, name), STR(": "));
 	for (unsigned i = 0; i < n; i++)
-		to = put(to, parts[i]);
-	o->b->n = (size_t)(put(to, STR("\r\n")) - o->b->p);
+		total += parts[i].n;
+	char *from = line_room(o, total);
+	if (!from)
+		return;
+	char *to = line_put(from, begin);
+	for (unsigned i = 0; i < n; i++)
+		to = line_put(to, parts[i]);
+	line_end(o, from, to);
 }
 
 void http_out_fieldf(struct http_out *o, const char *name, const char *fmt, ...)
@@ -141,7 +116,7 @@ void http_out_fieldf(struct http_out *o, const char *name, const char *fmt, ...)
 	int n = vsnprintf(small, sizeof(small), fmt, args);
 	va_end(args);
 	if (n < 0) {
-		o->r = o->r ? o->r : err_origin(-EINVAL);
+		line_invalid(o);
 		return;
 	}
 	if ((size_t)n >= sizeof(small)) {
@@ -153,26 +128,66 @@ void http_out_fieldf(struct http_out *o, const char *name, const char *fmt, ...)
 	http_out_field(o, str_of(name), (struct str){heap ? heap : small, (size_t)n});
 }
 
-void http_out_fields(struct http_out *o, const struct http_head *h, uint64_t skip)
+static inline bool passed_on(const struct http_field *f, uint64_t skip)
 {
-	size_t total = 0;
+	return !(f->flags & HTTP_FIELD_DROP) && !(skip >> f->id & 1);
+}
 
+/* What http_out_fields() will write: the bound that needs no count where the buffer has it, else
+ * the sum. */
+static char *room_fields(struct http_out *o, const struct http_head *h, uint64_t skip)
+{
+	size_t total = h->size + h->nfields; /* a line grows by the space that it came without */
+
+	if (o->r == 0 && total <= o->b->cap - o->b->n)
+		return o->b->p + o->b->n;
+	total = 0;
 	for (unsigned i = 0; i < h->nfields; i++) {
 		if (passed_on(&h->fields[i], skip))
 			total += h->fields[i].name.n + h->fields[i].value.n + LINE_EXTRA;
 	}
-	char *to = total ? room(o, total) : NULL;
+	return total ? line_room(o, total) : NULL;
+}
+
+/* Whether the line came as we would write it. */
+static inline bool as_written(const struct http_field *f)
+{
+	const char *colon = f->name.p + f->name.n;
+
+	return f->value.p == colon + 2 && memcmp(colon, ": ", 2) == 0 &&
+	       memcmp(f->value.p + f->value.n, "\r\n", 2) == 0;
+}
+
+void http_out_fields(struct http_out *o, const struct http_head *h, uint64_t skip)
+{
+	char *to = room_fields(o, h, skip);
+	struct str run = STR_NONE; /* lines side by side, not copied yet */
+
 	if (!to)
 		return;
 	for (unsigned i = 0; i < h->nfields; i++) {
-		if (passed_on(&h->fields[i], skip))
-			to = put_line(to, h->fields[i].name, h->fields[i].value);
+		const struct http_field *f = &h->fields[i];
+
+		if (!passed_on(f, skip))
+			continue;
+		if (run.n && f->name.p != run.p + run.n) {
+			to = line_put(to, run);
+			run.n = 0;
+		}
+		if (as_written(f)) {
+			run.p = run.n ? run.p : f->name.p;
+			run.n += f->name.n + f->value.n + LINE_EXTRA;
+			continue;
+		}
+		to = line_put_end(put_field(line_put(to, run), f->name, f->value));
+		run.n = 0;
 	}
-	o->b->n = (size_t)(to - o->b->p);
+	line_stored(o, line_put(to, run));
 }
 
 static void length(struct http_out *o, uint64_t n)
 {
+	const struct str begin = STR("Content-Length: ");
 	char digits[20];
 	size_t at = sizeof(digits);
 
@@ -180,7 +195,10 @@ static void length(struct http_out *o, uint64_t n)
 		digits[--at] = (char)('0' + n % 10);
 		n /= 10;
 	} while (n);
-	line(o, STR("Content-Length"), (struct str){digits + at, sizeof(digits) - at});
+	const struct str text = {digits + at, sizeof(digits) - at};
+	char *to = line_room(o, begin.n + text.n + 2);
+	if (to)
+		line_stored(o, line_put_end(line_put(line_put(to, begin), text)));
 }
 
 void http_out_framing(struct http_out *o, enum http_framing framing, uint64_t n)
@@ -192,16 +210,16 @@ void http_out_framing(struct http_out *o, enum http_framing framing, uint64_t n)
 		length(o, n);
 		break;
 	case HTTP_CHUNKED:
-		add(o, STR("Transfer-Encoding: chunked\r\n"));
+		line_add_text(o, STR("Transfer-Encoding: chunked\r\n"));
 		break;
 	case HTTP_UNTIL_CLOSE:
-		add(o, STR("Connection: close\r\n"));
+		line_add_text(o, STR("Connection: close\r\n"));
 		break;
 	}
 }
 
 int http_out_end(struct http_out *o)
 {
-	add(o, STR("\r\n"));
+	line_add_text(o, STR("\r\n"));
 	return o->r;
 }

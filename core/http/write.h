@@ -20,8 +20,6 @@ void http_out_status(struct http_out *o, unsigned status); /* HTTP/1.1, our phra
 /* Sets r to -EINVAL where the name is no token or the value holds a control byte other than HTAB.
  */
 void http_out_field(struct http_out *o, struct str name, struct str value);
-/* The value in parts, one behind the other. */
-void http_out_joined(struct http_out *o, struct str name, const struct str *parts, unsigned n);
 void http_out_fieldf(struct http_out *o, const char *name, const char *fmt, ...) PRINTF(3, 4);
 /* Every field of h that is not HTTP_FIELD_DROP and whose id is not in the skip mask (bits 1 << id).
  */

@@ -6,10 +6,11 @@
  * client's.
  */
 #include "http/headers.h"
-#include "http/write.h"
+#include "http/line.h"
 #include "tx/step.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 
 /* An address as X-Forwarded-For has it: without a port (IPv6 may stand in brackets). */
 static bool hop_parse(struct str s, struct net_addr *out)
@@ -80,33 +81,49 @@ void forward_source(merlon_tx *tx)
 
 static bool request_id_valid(struct str s)
 {
-	static const char marks[] = "-_.:/+=@";
+	static const bool allowed[256] = {
+	    ['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['-'] = true,
+	    ['_'] = true,         ['.'] = true,         [':'] = true,         ['/'] = true,
+	    ['+'] = true,         ['='] = true,         ['@'] = true,
+	};
 	if (s.n == 0 || s.n > 128)
 		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-		bool digit = c >= '0' && c <= '9';
-		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-		if (!digit && !letter && (c == 0 || !strchr(marks, c)))
+	for (size_t i = 0; i < s.n; i++)
+		if (!allowed[(unsigned char)s.p[i]])
 			return false;
-	}
 	return true;
+}
+
+/* The digits of four bytes, all eight at once: a nibble a byte, the first one lowest, as it is to
+ * stand in memory. */
+static void put_hex(char *to, uint32_t bytes)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t x = __builtin_bswap32(bytes);
+	x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+	x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+	x = (x >> 4 | x << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	uint64_t letters = (x + 6 * ones) >> 4 & ones;
+	x += '0' * ones + letters * ('a' - '0' - 10);
+	x = htole64(x);
+	memcpy(to, &x, sizeof(x));
 }
 
 /* UUID version 7 (RFC 9562 §5.7): sorts by time. */
 static struct str uuid7(merlon_tx *tx)
 {
-	static const char hex[] = "0123456789abcdef";
 	uint64_t hi = (tx->began_wall / 1000) << 16 | 0x7000 | (worker_random(tx->w) & 0xfff);
 	uint64_t lo = (worker_random(tx->w) & 0x3fffffffffffffff) | UINT64_C(0x8000000000000000);
 	char *p = arena_alloc(&tx->arena, 36);
-	unsigned at = 0;
-	for (unsigned i = 0; i < 32; i++) {
-		uint64_t half = i < 16 ? hi : lo;
-		if (i == 8 || i == 12 || i == 16 || i == 20)
-			p[at++] = '-';
-		p[at++] = hex[half >> (60 - 4 * (i % 16)) & 15];
-	}
+	/* 8-4-4-4-12: two groups of four are stored as one of eight, and the second then makes
+	 * way for the dash. */
+	put_hex(p, (uint32_t)(hi >> 32));
+	put_hex(p + 9, (uint32_t)hi);
+	memmove(p + 14, p + 13, 4);
+	put_hex(p + 19, (uint32_t)(lo >> 32));
+	memmove(p + 24, p + 23, 4);
+	put_hex(p + 28, (uint32_t)lo);
+	p[8] = p[13] = p[18] = p[23] = '-';
 	return (struct str){p, 36};
 }
 
@@ -151,16 +168,18 @@ static void out_trace(merlon_tx *tx, struct http_out *o)
 	    !is_hex(trace) || all_zero(trace) || !is_hex(parent) || all_zero(parent) ||
 	    !is_hex(flags))
 		return;
-	unsigned long long span = worker_random(tx->w) | 1;
-	http_out_fieldf(o, "traceparent", "00-%.*s-%016llx-%.*s", STR_FMT(trace), span,
-	                STR_FMT(flags));
+	uint64_t span = worker_random(tx->w) | 1;
+	char hex[16];
+	put_hex(hex, (uint32_t)(span >> 32));
+	put_hex(hex + 8, (uint32_t)span);
+	const struct str parts[] = {{v.p, 36}, {hex, sizeof(hex)}, {v.p + 52, 3}};
+	line_add_parts(o, STR("traceparent: "), parts, 3);
 	const struct http_field *state = http_first(&tx->head, HTTP_F_TRACESTATE);
 	if (state)
-		http_out_field(o, STR("tracestate"), state->value);
+		line_add(o, STR("tracestate: "), state->value);
 }
 
-/* What the proxies before this hop have said, and a comma; empty: nothing, or they are not trusted.
- */
+/* What the proxies before this hop have said, each followed by a comma; empty: nothing. */
 static struct str said_before(merlon_tx *tx, bool (*is)(const struct http_field *f))
 {
 	size_t n = 0;
@@ -187,40 +206,56 @@ static bool is_forwarded(const struct http_field *f)
 	return f->id == HTTP_F_FORWARDED;
 }
 
-/* A node as RFC 7239 §6 wants it. */
-static struct str forwarded_node(merlon_tx *tx)
+/* The node is written as RFC 7239 §6 wants it. */
+static void out_forwarded_line(struct http_out *o, struct str before, struct str peer, bool tls)
 {
-	const char *peer = tx->c->peer;
-	if (strchr(peer, ':'))
-		return arena_printf(&tx->arena, "\"[%s]\"", peer);
-	return strcmp(peer, "unix") == 0 ? STR("_unix") : str_of(peer);
+	static const struct {
+		struct str begin, end;
+	} marks[2][2] = {
+	    {{STR_LIT("for="), STR_LIT(";proto=http")}, {STR_LIT("for="), STR_LIT(";proto=https")}},
+	    {{STR_LIT("for=\"["), STR_LIT("]\";proto=http")},
+	     {STR_LIT("for=\"["), STR_LIT("]\";proto=https")}},
+	};
+	bool v6 = str_find(peer, ':') >= 0;
+	struct str node = str_eq(peer, STR("unix")) ? STR("_unix") : peer;
+	const struct str parts[] = {before, marks[v6][tls].begin, node, marks[v6][tls].end};
+	line_add_parts(o, STR("Forwarded: "), parts, 4);
 }
 
 static void out_forwarded(merlon_tx *tx, struct http_out *o)
 {
 	const struct http_head *h = &tx->head;
-	bool from_proxy = gen_trusts(tx->gw->gen, &tx->c->addr.sa);
-	const struct http_field *proto =
-	    from_proxy ? http_find(h, STR("x-forwarded-proto"), 0) : NULL;
-	const struct http_field *fhost =
-	    from_proxy ? http_find(h, STR("x-forwarded-host"), 0) : NULL;
-	const struct http_field *host = fhost ? fhost : http_first(h, HTTP_F_HOST);
-	struct str xff = from_proxy ? said_before(tx, is_xff) : STR("");
-	struct str fwd = from_proxy ? said_before(tx, is_forwarded) : STR("");
-	const struct str hops[] = {xff, str_of(tx->c->peer)};
-	http_out_joined(o, STR("X-Forwarded-For"), hops, 2);
-	struct str own = tx->c->tls ? STR("https") : STR("http");
-	http_out_field(o, STR("X-Forwarded-Proto"), proto ? proto->value : own);
+	const struct str peer = str_of(tx->c->peer);
+	const struct http_field *proto = NULL, *host = NULL;
+	struct str xff = STR(""), fwd = STR("");
+	if (gen_trusts(tx->gw->gen, &tx->c->addr.sa)) {
+		proto = http_find(h, STR("x-forwarded-proto"), 0);
+		host = http_find(h, STR("x-forwarded-host"), 0);
+		xff = said_before(tx, is_xff);
+		fwd = said_before(tx, is_forwarded);
+	}
+	if (!host)
+		host = http_first(h, HTTP_F_HOST);
+	if (xff.n)
+		line_add_parts(o, STR("X-Forwarded-For: "), (struct str[]){xff, peer}, 2);
+	else
+		line_add(o, STR("X-Forwarded-For: "), peer);
+	if (proto)
+		line_add(o, STR("X-Forwarded-Proto: "), proto->value);
+	else
+		line_add_text(o, tx->c->tls ? STR("X-Forwarded-Proto: https\r\n")
+		                            : STR("X-Forwarded-Proto: http\r\n"));
 	if (host && host->value.n)
-		http_out_field(o, STR("X-Forwarded-Host"), host->value);
-	struct str node = forwarded_node(tx);
-	const struct str all[] = {fwd, STR("for="), node, STR(";proto="), own};
-	http_out_joined(o, STR("Forwarded"), all, 5);
+		line_add(o, STR("X-Forwarded-Host: "), host->value);
+	out_forwarded_line(o, fwd, peer, tx->c->tls);
 }
 
 /* Fields that the upstream's configuration or a module's edit sets are not the client's to set. */
 static void mark_overridden(merlon_tx *tx, const struct conf_upstream *u)
 {
+	const struct edit *edits = tx->edits[MERLON_REQUEST];
+	if (!edits && u->nheaders == 0 && u->nidentity == 0)
+		return;
 	for (unsigned i = 0; i < tx->head.nfields; i++) {
 		struct http_field *f = &tx->head.fields[i];
 		for (unsigned k = 0; k < u->nheaders && !(f->flags & HTTP_FIELD_DROP); k++)
@@ -228,7 +263,7 @@ static void mark_overridden(merlon_tx *tx, const struct conf_upstream *u)
 				f->flags |= HTTP_FIELD_DROP;
 		if (u->nidentity && identity_names(u, f->name))
 			f->flags |= HTTP_FIELD_DROP;
-		for (const struct edit *e = tx->edits[MERLON_REQUEST]; e; e = e->next)
+		for (const struct edit *e = edits; e; e = e->next)
 			if (e->op != MERLON_HDR_ADD && str_ieq(f->name, e->name))
 				f->flags |= HTTP_FIELD_DROP;
 	}
@@ -246,23 +281,73 @@ static struct str upstream_host(const struct conf_upstream *u)
 /* The canonical path with the query as it came. */
 static struct str target(merlon_tx *tx)
 {
-	if (!tx->url.query.p)
-		return tx->url.path;
-	return arena_printf(&tx->arena, "%.*s?%.*s", STR_FMT(tx->url.path), STR_FMT(tx->url.query));
+	const struct str path = tx->url.path, query = tx->url.query;
+	if (!query.p)
+		return path;
+	char *p = arena_alloc(&tx->arena, path.n + 1 + query.n);
+	memcpy(p, path.p, path.n);
+	p[path.n] = '?';
+	memcpy(p + path.n + 1, query.p, query.n);
+	return (struct str){p, path.n + 1 + query.n};
 }
 
-/* What stands there by configuration, by identity, and by the edits of filters. */
-static void out_own(merlon_tx *tx, const struct conf_upstream *u, const struct str *identity,
-                    struct http_out *o)
+void forward_lines_init(struct forward_lines *l, const struct conf_upstream *u)
+{
+	const struct str host = upstream_host(u);
+	size_t n = 0;
+	for (unsigned i = 0; i < u->nheaders; i++)
+		n += u->headers[i].name.n + u->headers[i].value.n + sizeof(": \r\n");
+	buf_init(&l->host, host.n + sizeof("Host: \r\n"));
+	buf_init(&l->own, n);
+	/* At once: a buffer that grows leaves secrets behind. */
+	l->r = buf_reserve(&l->own, n);
+	struct http_out o = {&l->host, l->r};
+	line_add(&o, STR("Host: "), host);
+	o.b = &l->own;
+	for (unsigned i = 0; i < u->nheaders; i++)
+		http_out_field(&o, u->headers[i].name, u->headers[i].value);
+	l->r = o.r;
+}
+
+void forward_lines_deinit(struct forward_lines *l)
+{
+	buf_wipe(&l->own);
+	buf_deinit(&l->own);
+	buf_deinit(&l->host);
+}
+
+/* The edits of filters, then configuration and identity. */
+static void out_own(merlon_tx *tx, const struct conf_upstream *u, const struct forward_lines *l,
+                    const struct str *identity, struct http_out *o)
 {
 	for (const struct edit *e = tx->edits[MERLON_REQUEST]; e; e = e->next)
 		if (e->op != MERLON_HDR_DEL && !identity_names(u, e->name))
 			http_out_field(o, e->name, e->value);
-	for (unsigned i = 0; i < u->nheaders; i++)
-		http_out_field(o, u->headers[i].name, u->headers[i].value);
+	line_add_text(o, buf_str(&l->own));
 	for (unsigned i = 0; i < u->nidentity; i++)
 		if (identity[i].p)
 			http_out_field(o, u->identity[i].name, identity[i]);
+}
+
+static int head_write(merlon_tx *tx, const struct conf_upstream *u, const struct str *identity,
+                      struct buf *b)
+{
+	static const uint64_t skip =
+	    HTTP_F_BIT(HTTP_F_HOST) | HTTP_F_BIT(HTTP_F_FORWARDED) |
+	    HTTP_F_BIT(HTTP_F_X_FORWARDED) | HTTP_F_BIT(HTTP_F_X_REQUEST_ID) |
+	    HTTP_F_BIT(HTTP_F_TRACEPARENT) | HTTP_F_BIT(HTTP_F_TRACESTATE) |
+	    HTTP_F_BIT(HTTP_F_CONTENT_LENGTH) | HTTP_F_BIT(HTTP_F_TRANSFER_ENCODING);
+	const struct forward_lines *l = &tx->gw->gen->lines[tx->upstream];
+	struct http_out o = {b, l->r};
+	http_out_request(&o, tx->head.method_text, target(tx));
+	line_add_text(&o, buf_str(&l->host));
+	http_out_fields(&o, &tx->head, skip);
+	out_own(tx, u, l, identity, &o);
+	line_add(&o, STR("X-Request-Id: "), tx->request_id);
+	out_trace(tx, &o);
+	out_forwarded(tx, &o);
+	http_out_framing(&o, tx->chunked_up ? HTTP_CHUNKED : tx->head.framing, tx->head.length);
+	return http_out_end(&o);
 }
 
 int forward_head(merlon_tx *tx, struct slice *out)
@@ -271,30 +356,24 @@ int forward_head(merlon_tx *tx, struct slice *out)
 	struct str *identity = arena_alloc(&tx->arena, (u->nidentity + 1) * sizeof(*identity));
 	if (!identity_values(tx, u, identity))
 		return FORWARD_E_IDENTITY;
-	struct buf *b = &tx->w->scratch;
-	buf_reset(b);
-	struct http_out o = {b, 0};
 	http_mark_dropped(&tx->head);
 	mark_overridden(tx, u);
-	http_out_request(&o, tx->head.method_text, target(tx));
-	http_out_field(&o, STR("Host"), upstream_host(u));
-	static const uint64_t skip =
-	    HTTP_F_BIT(HTTP_F_HOST) | HTTP_F_BIT(HTTP_F_FORWARDED) |
-	    HTTP_F_BIT(HTTP_F_X_FORWARDED) | HTTP_F_BIT(HTTP_F_X_REQUEST_ID) |
-	    HTTP_F_BIT(HTTP_F_TRACEPARENT) | HTTP_F_BIT(HTTP_F_TRACESTATE) |
-	    HTTP_F_BIT(HTTP_F_CONTENT_LENGTH) | HTTP_F_BIT(HTTP_F_TRANSFER_ENCODING);
-	http_out_fields(&o, &tx->head, skip);
-	out_own(tx, u, identity, &o);
-	http_out_field(&o, STR("X-Request-Id"), tx->request_id);
-	out_trace(tx, &o);
-	out_forwarded(tx, &o);
-	enum http_framing framing = tx->chunked_up ? HTTP_CHUNKED : tx->head.framing;
-	http_out_framing(&o, framing, tx->head.length);
-	if (http_out_end(&o))
-		return FORWARD_E_LARGE;
-	*out = slice_copy(&tx->w->blocks, b->p, b->n);
-	/* The scratch held upstream credentials. */
+	/* In the block that it leaves from; a head that is larger than a block, in the scratch. */
+	struct block *block = block_new(&tx->w->blocks, BLOCK_SIZE);
+	struct buf b = {.p = block->data, .cap = BLOCK_SIZE, .max = BLOCK_SIZE};
+	int r = head_write(tx, u, identity, &b);
+	block->used = (uint32_t)b.n;
+	*out = (struct slice){block, block->data, b.n};
+	if (r == 0)
+		return 0;
+	slice_unref(*out);
+	struct buf *large = &tx->w->scratch;
+	buf_reset(large);
+	r = head_write(tx, u, identity, large);
+	if (r == 0)
+		*out = slice_copy(&tx->w->blocks, large->p, large->n);
+	/* It held upstream credentials. */
 	if (u->nheaders)
-		mem_wipe(b->p, b->n);
-	return 0;
+		mem_wipe(large->p, large->n);
+	return r ? FORWARD_E_LARGE : 0;
 }

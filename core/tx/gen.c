@@ -76,6 +76,9 @@ struct generation *gen_new(uint64_t id, struct conf *conf, struct stacks *stacks
 	stacks_own(stacks, g);
 	gen_routes(g);
 	g->models = models_new(conf);
+	g->lines = xcalloc(conf->nupstreams + 1, sizeof(*g->lines));
+	for (unsigned i = 0; i < conf->nupstreams; i++)
+		forward_lines_init(&g->lines[i], &conf->upstreams[i]);
 	g->trusted = xcalloc(conf->ntrusted_proxies + 1, sizeof(*g->trusted));
 	for (unsigned i = 0; i < conf->ntrusted_proxies; i++)
 		if (net_prefix_parse(conf->trusted_proxies[i], &g->trusted[g->ntrusted]))
@@ -116,6 +119,9 @@ void gen_free(struct generation *g)
 		return;
 	stacks_retire(g->stacks);
 	stacks_free(g->stacks);
+	for (unsigned i = 0; i < g->conf->nupstreams; i++)
+		forward_lines_deinit(&g->lines[i]);
+	free(g->lines);
 	conf_free(g->conf);
 	contexts_free(g->contexts);
 	free(g->listeners);

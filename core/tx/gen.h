@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "conf/conf.h"
 #include "net/listener.h"
 #include "stack/stack.h"
@@ -37,6 +38,14 @@ struct gen_route {
 	struct stat_family *requests; /* merlon_requests_total{route,status,code} */
 	struct stat *ok;              /* its commonest series, found ahead of time */
 };
+/* Lines of a request's head that the configuration alone says, written once. (forward.c) */
+struct forward_lines {
+	struct buf host;
+	struct buf own; /* the upstream's headers: secrets */
+	int r;          /* not 0: they cannot be sent */
+};
+void forward_lines_init(struct forward_lines *l, const struct conf_upstream *u);
+void forward_lines_deinit(struct forward_lines *l); /* wiped too */
 struct gen_worker {
 	struct generation *gen;
 	struct worker *worker;
@@ -53,6 +62,7 @@ struct generation {
 	                                 paths, longest prefix */
 	unsigned nroutes;
 	struct models *models;
+	struct forward_lines *lines;    /* by upstream */
 	struct gen_route nowhere;       /* counts what was refused before a route was known */
 	struct gen_listener *listeners; /* in the conf's order; NULL: there are no sockets */
 	struct contexts *contexts;      /* NULL: nobody is reached by TLS */

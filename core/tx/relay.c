@@ -6,6 +6,7 @@
  * the upstream.
  */
 #include "http/headers.h"
+#include "http/line.h"
 #include "tx/reply.h"
 #include "tx/step.h"
 
@@ -120,7 +121,7 @@ static void relay_out_framing(merlon_tx *tx, struct http_out *o)
 	const struct http_field *cl = http_first(h, HTTP_F_CONTENT_LENGTH);
 	if (tx->no_body) {
 		if (cl && h->status != 204)
-			http_out_field(o, STR("Content-Length"), cl->value);
+			line_add(o, STR("Content-Length: "), cl->value);
 		return;
 	}
 	if (tx->chunked_down)
@@ -169,8 +170,8 @@ enum step_result relay_head(merlon_tx *tx)
 	struct http_head *h = tx->rhead;
 	relay_framing(tx);
 	http_mark_dropped(h);
-	for (unsigned i = 0; i < h->nfields; i++)
-		if (tx->edits[MERLON_RESPONSE] && reply_overrides(tx, h->fields[i].name))
+	for (unsigned i = 0; tx->edits[MERLON_RESPONSE] && i < h->nfields; i++)
+		if (reply_overrides(tx, h->fields[i].name))
 			h->fields[i].flags |= HTTP_FIELD_DROP;
 	struct buf *b = &tx->w->scratch;
 	buf_reset(b);

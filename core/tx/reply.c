@@ -6,6 +6,7 @@
 #include "tx/reply.h"
 
 #include "http/headers.h"
+#include "http/line.h"
 
 #define REPLY_BODY_MAX (96 * 1024)
 
@@ -22,16 +23,16 @@ void reply_common(merlon_tx *tx, struct http_out *o)
 	for (const struct edit *e = tx->edits[MERLON_RESPONSE]; e; e = e->next)
 		if (e->op != MERLON_HDR_DEL)
 			http_out_field(o, e->name, e->value);
-	http_out_field(o, STR("x-request-id"), tx->request_id);
+	line_add(o, STR("x-request-id: "), tx->request_id);
 }
 
 /* HTTP/1.0 closes unless it is told otherwise. */
 void reply_connection(const merlon_tx *tx, struct http_out *o)
 {
 	if (!tx->keep)
-		http_out_field(o, STR("Connection"), STR("close"));
+		line_add_text(o, STR("Connection: close\r\n"));
 	else if (tx->head.minor == 0)
-		http_out_field(o, STR("Connection"), STR("keep-alive"));
+		line_add_text(o, STR("Connection: keep-alive\r\n"));
 }
 
 void reply_continue(merlon_tx *tx)

@@ -4,8 +4,8 @@
  * What is known of fields: their ids, which of them travel on, and how heads are written.
  */
 #include "http/headers.h"
+#include "http/line.h"
 #include "http/parse.h"
-#include "http/write.h"
 
 #include "unit.h"
 
@@ -271,18 +271,15 @@ static void parts_make_one_value(void)
 	struct http_out o = {.b = &b};
 
 	buf_init(&b, 40);
-	http_out_joined(&o, STR("F"), parts, 4);
+	line_add_parts(&o, STR("F: "), parts, 4);
 	CU_ASSERT_EQUAL(o.r, 0);
 	CU_ASSERT_TRUE(str_eq(buf_str(&b), STR("F: for=a;proto=http\r\n")));
 	/* There is room for 40 bytes. */
-	http_out_joined(&o, STR("F"), parts, 4);
+	line_add_parts(&o, STR("F: "), parts, 4);
 	CU_ASSERT_NOT_EQUAL(o.r, 0);
 	CU_ASSERT_EQUAL(b.n, 21);
 	o.r = 0;
-	http_out_joined(&o, STR("F"), bad, 2);
-	CU_ASSERT_EQUAL(o.r, -EINVAL);
-	o.r = 0;
-	http_out_joined(&o, STR("F G"), parts, 1);
+	line_add_parts(&o, STR("F: "), bad, 2);
 	CU_ASSERT_EQUAL(o.r, -EINVAL);
 	CU_ASSERT_EQUAL(b.n, 21);
 	buf_deinit(&b);
