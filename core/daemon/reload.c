@@ -23,6 +23,7 @@
 #include "stack/zone.h"
 #include "tx/handle.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -357,10 +358,18 @@ static void probe(struct reload *r)
 	}
 }
 
+/* Between two pieces of work that take milliseconds where there are thousands of models or keys: a
+ * worker on the same processor would wait for the whole time slice. */
+static void make_way(void)
+{
+	sched_yield();
+}
+
 static void load_begin(struct reload *r)
 {
 	struct gateway *g = r->g;
 	r->conf = conf_load(g->conf_path, g->module_dir, &r->d);
+	make_way();
 	if (r->conf)
 		refused_changes(r);
 	if (r->conf && r->d.errors) {
@@ -375,6 +384,7 @@ static void load_begin(struct reload *r)
 		return;
 	}
 	probe_fingerprint(r->conf, r->fingerprint);
+	make_way();
 	/* At start nothing serves that a crash could hurt. */
 	if (!g->current || strcmp(r->fingerprint, g->fingerprint) == 0) {
 		build(r);

@@ -7,6 +7,7 @@
 #include "keyfile.h"
 
 #include <jansson.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 #define TEXT_MAX 256    /* bytes of one string */
 #define LIST_MAX 256    /* strings of one list */
 #define RECORD_MAX 8192 /* bytes of what becomes attributes, which have a ceiling of their own */
+#define TURN 16384      /* bytes that are read in one go */
+#define TURNS 1024      /* at most so many */
+#define INDEXED 16      /* bytes that are read in the time in which a key is put into the tables */
 
 struct reading {
 	struct keyfile *f;
@@ -21,9 +25,22 @@ struct reading {
 	void *arg;
 	uint32_t line;
 	unsigned errors;
-	size_t bytes; /* of this record's texts */
-	size_t cap;   /* of f->v */
+	size_t bytes;  /* of this record's texts */
+	size_t cap;    /* of f->v */
+	uint64_t turn; /* bytes of one */
+	uint64_t done; /* of this one */
 };
+
+/* Requests are served meanwhile, perhaps by the same processor, and would wait for the whole time
+ * slice of a thread that has so much to do. */
+static void make_way(struct reading *r, uint64_t bytes)
+{
+	r->done += bytes;
+	if (r->done < r->turn)
+		return;
+	r->done = 0;
+	sched_yield();
+}
 
 __attribute__((format(printf, 2, 3))) static void wrong(struct reading *r, const char *fmt, ...)
 {
@@ -306,6 +323,7 @@ static void index_keys(struct reading *r)
 	for (size_t i = 0; i < f->n; i++) {
 		struct key *k = &f->v[i];
 		uint32_t old;
+		make_way(r, INDEXED);
 		r->line = k->line;
 		old = txt_map_put(&f->by_id, (struct merlon_str){k->id, APIKEY_ID}, (uint32_t)i);
 		if (old != TXT_MAP_NONE)
@@ -323,10 +341,12 @@ int keyfile_read(struct keyfile *f, struct merlon_str text, keyfile_error_fn *fn
 {
 	struct reading r = {.f = f, .fn = fn, .arg = arg};
 
+	r.turn = text.len / TURNS > TURN ? text.len / TURNS : TURN;
 	*f = (struct keyfile){{NULL}, NULL, 0, {0}, {0}};
 	while (text.len > 0) {
 		const char *lf = memchr(text.ptr, '\n', text.len);
 		uint64_t n = lf ? (uint64_t)(lf - text.ptr) : text.len;
+		make_way(&r, n + 1);
 		r.line++;
 		read_line(&r, (struct merlon_str){text.ptr, n});
 		text.ptr += lf ? n + 1 : n;
