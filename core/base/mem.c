@@ -66,6 +66,20 @@ void *xcalloc(size_t n, size_t size)
 	return p;
 }
 
+void *xcalloc_lines(size_t n, size_t size)
+{
+	void *p = NULL;
+	size_t all;
+
+	if (__builtin_mul_overflow(n, size, &all) || all > SIZE_MAX - CACHE_LINE)
+		out_of_memory(size);
+	all = (all + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	p = aligned_alloc(CACHE_LINE, all ? all : CACHE_LINE);
+	if (!p)
+		out_of_memory(all);
+	return memset(p, 0, all);
+}
+
 void *xrealloc(void *p, size_t n)
 {
 	void *q = realloc(p, n ? n : 1);
@@ -223,8 +237,8 @@ void *arena_alloc_more(struct arena *a, size_t n)
 		out_of_memory(n);
 	if (n == 0 && a->at < a->end)
 		return arena_alloc(a, 1);
-	/* The first object of an arena is what the others belong to: it may take most of a page. */
-	if (rounded > (first ? FIRST_ROOM / 4 * 3 : PAGE_ROOM / 2))
+	/* The first object of an arena is what the others belong to: it may take a whole page. */
+	if (rounded > (first ? FIRST_ROOM : PAGE_ROOM / 2))
 		return alloc_apart(a, rounded);
 	page = a->pool ? page_take(a->pool, first) : page_new(FIRST_ROOM);
 	page->next = a->page;

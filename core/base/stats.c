@@ -5,6 +5,9 @@
  * pointer to one never goes stale. Each thread slot of a series gets a cell of its own on its first
  * use: with 72 slots and thousands of series, cells made in advance would cost hundreds of
  * megabytes.
+ *
+ * The first thread that takes a slot is the only one that writes its cells, so it adds without a
+ * locked instruction. All others, and threads without a slot, share one more cell.
  */
 #include "base/stats.h"
 
@@ -15,7 +18,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define CACHE_LINE 64
+#define SHARED STATS_THREADS_MAX
 #define LABELS_MAX 8
 #define TABLE 512 /* chains of a family's series */
 #define NBOUNDS (sizeof(bounds) / sizeof(bounds[0]))
@@ -31,7 +34,7 @@ static const struct {
     {120000000000, "120"}, {300000000000, "300"}, {600000000000, "600"}};
 
 struct cell {
-	_Atomic int64_t value; /* the count of a histogram is the sum of its buckets */
+	_Atomic uint64_t value; /* modulo 2^64; the count of a histogram is the sum of its buckets */
 	_Atomic uint64_t sum_ns;
 	_Atomic uint64_t buckets[NBOUNDS + 1]; /* histograms only: other cells are shorter */
 };
@@ -42,7 +45,9 @@ struct stat {
 	struct str key;     /* the label values, each with its length before it */
 	struct str *values;
 	_Atomic int64_t base; /* gauges: what stat_set() adds to the cells */
-	_Atomic(struct cell *) cells[STATS_THREADS_MAX];
+	/* Read by every thread that adds; nothing above is. */
+	_Alignas(CACHE_LINE) enum stat_kind kind;
+	_Atomic(struct cell *) cells[STATS_THREADS_MAX + 1];
 };
 struct stat_family {
 	struct stat_family *next;
@@ -61,7 +66,8 @@ struct stat_family {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct stat_family *families; /* sorted by name */
-static _Thread_local unsigned thread_slot;
+static atomic_bool slot_taken[STATS_THREADS_MAX];
+static _Thread_local unsigned thread_slot = SHARED;
 
 static bool name_ok(struct str s, bool colon)
 {
@@ -159,10 +165,11 @@ static struct str series_key(const struct stat_family *f, const struct str *valu
 /* Takes the key, which holds the values too. */
 static struct stat *series_new(struct stat_family *f, struct str key)
 {
-	struct stat *s = xcalloc(1, sizeof(*s));
+	struct stat *s = xcalloc_lines(1, sizeof(*s));
 	const char *at = key.p;
 
 	s->family = f;
+	s->kind = f->kind;
 	s->key = key;
 	s->values = xcalloc(f->nlabels, sizeof(*s->values));
 	for (unsigned i = 0; i < f->nlabels; i++) {
@@ -213,20 +220,17 @@ struct stat *stats_get(struct stat_family *f, const struct str *label_values)
 
 void stats_thread(unsigned slot)
 {
-	thread_slot = slot < STATS_THREADS_MAX ? slot : 0;
+	bool mine = slot < STATS_THREADS_MAX && !atomic_exchange(&slot_taken[slot], true);
+
+	thread_slot = mine ? slot : SHARED;
 }
 
-static struct cell *cell_new(struct stat *s, unsigned slot)
+static __attribute__((noinline, cold)) struct cell *cell_new(struct stat *s, unsigned slot)
 {
-	size_t need = s->family->kind == STAT_HISTOGRAM ? sizeof(struct cell) : 1;
-	size_t size = (need + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	struct cell *cell = xcalloc_lines(1, s->kind == STAT_HISTOGRAM ? sizeof(struct cell) : 1);
 	struct cell *seen = NULL;
-	struct cell *cell = aligned_alloc(CACHE_LINE, size);
 
-	if (!cell)
-		abort();
-	memset(cell, 0, size);
-	/* Threads without a slot of their own share slot 0 and may both come here. */
+	/* Two threads may both come here for the shared one. */
 	if (!atomic_compare_exchange_strong(&s->cells[slot], &seen, cell)) {
 		free(cell);
 		return seen;
@@ -234,42 +238,55 @@ static struct cell *cell_new(struct stat *s, unsigned slot)
 	return cell;
 }
 
-static struct cell *cell_of(struct stat *s)
+static struct cell *cell_of(struct stat *s, unsigned slot)
 {
-	struct cell *c = atomic_load_explicit(&s->cells[thread_slot], memory_order_acquire);
+	struct cell *c = atomic_load_explicit(&s->cells[slot], memory_order_acquire);
 
-	return c ? c : cell_new(s, thread_slot);
+	return __builtin_expect(c != NULL, 1) ? c : cell_new(s, slot);
+}
+
+static void bump(_Atomic uint64_t *at, uint64_t by, unsigned slot)
+{
+	if (__builtin_expect(slot == SHARED, 0)) {
+		atomic_fetch_add_explicit(at, by, memory_order_relaxed);
+		return;
+	}
+	uint64_t now = atomic_load_explicit(at, memory_order_relaxed);
+	atomic_store_explicit(at, now + by, memory_order_relaxed);
 }
 
 void stat_add(struct stat *s, int64_t by)
 {
-	if (s->family->kind != STAT_HISTOGRAM)
-		atomic_fetch_add_explicit(&cell_of(s)->value, by, memory_order_relaxed);
+	const unsigned slot = thread_slot;
+
+	if (s->kind != STAT_HISTOGRAM)
+		bump(&cell_of(s, slot)->value, (uint64_t)by, slot);
 }
 
 void stat_observe(struct stat *s, uint64_t ns)
 {
+	const unsigned slot = thread_slot;
 	struct cell *c;
 	unsigned i = 0;
 
-	if (s->family->kind != STAT_HISTOGRAM)
+	if (s->kind != STAT_HISTOGRAM)
 		return;
-	c = cell_of(s);
+	c = cell_of(s, slot);
 	while (i < NBOUNDS && ns > bounds[i].ns)
 		i++;
-	atomic_fetch_add_explicit(&c->buckets[i], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&c->sum_ns, ns, memory_order_relaxed);
+	bump(&c->buckets[i], 1, slot);
+	bump(&c->sum_ns, ns, slot);
 }
 
 static int64_t cells_sum(const struct stat *s)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < STATS_THREADS_MAX; i++) {
+	for (unsigned i = 0; i <= SHARED; i++) {
 		struct cell *c = atomic_load_explicit(&s->cells[i], memory_order_acquire);
 
 		if (c)
-			sum += (uint64_t)atomic_load_explicit(&c->value, memory_order_relaxed);
+			sum += atomic_load_explicit(&c->value, memory_order_relaxed);
 	}
 	return (int64_t)sum;
 }
@@ -291,7 +308,7 @@ static uint64_t histogram_read(const struct stat *s, uint64_t buckets[NBOUNDS + 
 
 	*sum_ns = 0;
 	memset(buckets, 0, (NBOUNDS + 1) * sizeof(buckets[0]));
-	for (unsigned i = 0; i < STATS_THREADS_MAX; i++) {
+	for (unsigned i = 0; i <= SHARED; i++) {
 		struct cell *c = atomic_load_explicit(&s->cells[i], memory_order_acquire);
 
 		for (unsigned k = 0; c && k <= NBOUNDS; k++)

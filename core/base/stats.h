@@ -26,9 +26,10 @@ struct stat; /* one label set of a family */
 struct stat_family *stats_family(enum stat_kind kind, const char *name, const char *help,
                                  const char *label_names);
 struct stat *stats_get(struct stat_family *f, const struct str *label_values);
-/* The calling thread's slot; called once when a thread starts, 0 <= slot < STATS_THREADS_MAX. */
+/* The calling thread's slot; called once when a thread starts, 0 <= slot < STATS_THREADS_MAX. One
+ * that another thread has taken before is as none: such threads share theirs and pay for it. */
 void stats_thread(unsigned slot);
-void stat_add(struct stat *s, int64_t by);      /* any thread that has a slot */
+void stat_add(struct stat *s, int64_t by);      /* any thread */
 void stat_set(struct stat *s, int64_t value);   /* gauges; the last writer wins */
 void stat_observe(struct stat *s, uint64_t ns); /* histograms */
 int64_t stat_value(const struct stat *s);       /* the sum (count for a histogram) */

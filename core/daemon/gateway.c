@@ -329,7 +329,7 @@ static void workers_start(struct gateway *g, unsigned n)
 {
 	g->nworkers = n;
 	peers_init(&g->peers);
-	g->workers = xcalloc(n, sizeof(*g->workers));
+	g->workers = xcalloc_lines(n, sizeof(*g->workers));
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *w = &g->workers[i];
 		worker_init(w, i, g->offload, &g->memory, &g->connections);

@@ -539,12 +539,10 @@ struct slice stream_take(struct stream *s, size_t n)
 	return sl;
 }
 
-void stream_skip(struct stream *s, size_t n)
+void stream_skip_some(struct stream *s, size_t n)
 {
 	if (n > unread(s))
 		n = unread(s);
-	if (n == 0)
-		return;
 	s->pos += (uint32_t)n;
 	consumed(s);
 }

@@ -54,8 +54,13 @@ struct stream *stream_close(struct stream *s);
  * further until some are consumed. */
 struct str stream_in(const struct stream *s);
 struct slice stream_take(struct stream *s,
-                         size_t n);           /* the first n unread bytes, consumed, as a view */
-void stream_skip(struct stream *s, size_t n); /* consumes them */
+                         size_t n); /* the first n unread bytes, consumed, as a view */
+void stream_skip_some(struct stream *s, size_t n);
+static inline void stream_skip(struct stream *s, size_t n) /* consumes them */
+{
+	if (n > 0)
+		stream_skip_some(s, n);
+}
 /* Makes room so that `total` unread bytes can stand contiguously (copies once where a block is
  * full). Holds until all that is unread has been consumed. */
 void stream_in_reserve(struct stream *s, size_t total);

@@ -2,17 +2,22 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * The attributes of one tx, as an append-only array: a rollback is a shorter array, so what a line
- * wrote and what it hid come back together. Keys and values are copied into the tx's arena.
+ * wrote and what it hid come back together. What modules write is copied into the tx's arena.
+ *
+ * Every module asks for a few attributes by name, so those whose names look alike are chained,
+ * newest first; the chains are cut back together with the array.
  */
 #include "stack/attr.h"
 
+#include <stddef.h>
 #include <string.h>
-
-#define ATTRS_FEW 20 /* what most requests have */
 
 void attrs_init(struct attrs *as, struct arena *a)
 {
-	*as = (struct attrs){.arena = a};
+	memset(as, 0, offsetof(struct attrs, few));
+	as->arena = a;
+	as->v = as->few;
+	as->cap = ATTRS_FEW;
 }
 
 static size_t val_size(const struct merlon_val *v)
@@ -56,36 +61,61 @@ static struct merlon_val copy_val(struct arena *a, const struct merlon_val *v)
 	return out;
 }
 
-static void grow(struct attrs *as)
+static __attribute__((noinline, cold)) void grow(struct attrs *as)
 {
-	unsigned cap = as->cap ? as->cap * 2 : ATTRS_FEW;
+	unsigned cap = as->cap * 2;
 	struct attr *v = arena_alloc(as->arena, cap * sizeof(*v));
 
-	if (as->n)
-		memcpy(v, as->v, as->n * sizeof(*v));
+	memcpy(v, as->v, as->n * sizeof(*v));
 	as->v = v;
 	as->cap = cap;
 }
 
-/* by NULL: the core's own, whose keys live as long as the attributes do. They always find room: a
- * client who fills it with a long path or host must not make what policies look at disappear. */
-static int put(struct attrs *as, const merlon_ctx *by, struct str key, const struct merlon_val *val)
+/* Lengths and last bytes tell the names apart that every request has. */
+static unsigned chain_of(struct str key)
+{
+	if (key.n < 3)
+		return 0;
+	return ((unsigned)key.n + 3u * (unsigned char)key.p[key.n - 1] +
+	        3u * (unsigned char)key.p[key.n - 3]) %
+	       ATTRS_CHAINS;
+}
+
+static struct attr *append(struct attrs *as, struct str key)
+{
+	uint32_t *newest = &as->newest[chain_of(key)];
+
+	if (__builtin_expect(as->n == as->cap, 0))
+		grow(as);
+	struct attr *at = &as->v[as->n++];
+	at->key = key;
+	at->older = *newest;
+	*newest = as->n;
+	return at;
+}
+
+/* Takes the last one off. */
+static const struct attr *cut(struct attrs *as)
+{
+	const struct attr *at = &as->v[--as->n];
+
+	as->newest[chain_of(at->key)] = at->older;
+	return at;
+}
+
+/* A module's. lasting: the key needs no copy. */
+static int put(struct attrs *as, const merlon_ctx *by, struct str key, bool lasting,
+               const struct merlon_val *val)
 {
 	size_t vn = val_size(val);
-	if (by && (key.n > ATTRS_BYTES_MAX || vn > ATTRS_BYTES_MAX ||
-	           as->bytes + key.n + vn > ATTRS_BYTES_MAX || as->taken >= ATTRS_MAX))
+	if (key.n > ATTRS_BYTES_MAX || vn > ATTRS_BYTES_MAX ||
+	    as->bytes + key.n + vn > ATTRS_BYTES_MAX || as->taken >= ATTRS_MAX)
 		return MERLON_E_FULL;
-	if (as->n == as->cap)
-		grow(as);
-	as->v[as->n++] = (struct attr){
-	    .key = by ? arena_str(as->arena, key) : key,
-	    .val = copy_val(as->arena, val),
-	    .writer = by,
-	};
-	if (by) {
-		as->bytes += key.n + vn;
-		as->taken++;
-	}
+	struct attr *at = append(as, lasting ? key : arena_str(as->arena, key));
+	at->val = copy_val(as->arena, val);
+	at->writer = by;
+	as->bytes += key.n + vn;
+	as->taken++;
 	return 0;
 }
 
@@ -98,17 +128,31 @@ static void give_back(struct attrs *as, const struct attr *at)
 	as->taken--;
 }
 
+/* The core's own always find room: a client who fills it with a long path or host must not make
+ * what policies look at disappear. */
 int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val)
 {
-	return put(as, NULL, key, val);
+	struct attr *at = append(as, key);
+
+	at->val = copy_val(as->arena, val);
+	at->writer = NULL;
+	return 0;
 }
 
 int attrs_set_str(struct attrs *as, struct str key, struct str value)
 {
+	if (value.p)
+		attrs_refer(as, key, arena_str(as->arena, value));
+	return 0;
+}
+
+void attrs_refer(struct attrs *as, struct str key, struct str value)
+{
 	if (!value.p)
-		return 0;
-	struct merlon_val v = {.type = MERLON_VAL_STR, .u.str = to_merlon(value)};
-	return put(as, NULL, key, &v);
+		return;
+	struct attr *at = append(as, key);
+	at->val = (struct merlon_val){.type = MERLON_VAL_STR, .u.str = to_merlon(value)};
+	at->writer = NULL;
 }
 
 static const struct id_key {
@@ -130,9 +174,13 @@ static const struct id_key {
 
 static const struct id_key *id_key_of(struct str key)
 {
-	for (size_t i = 0; i < sizeof(id_keys) / sizeof(id_keys[0]); i++)
-		if (str_eq(id_keys[i].key, key))
+	for (size_t i = 0; i < sizeof(id_keys) / sizeof(id_keys[0]); i++) {
+		const struct str k = id_keys[i].key;
+
+		/* Lengths and last bytes differ more often than not. */
+		if (k.n == key.n && k.p[k.n - 1] == key.p[k.n - 1] && memcmp(k.p, key.p, k.n) == 0)
 			return &id_keys[i];
+	}
 	return NULL;
 }
 
@@ -171,7 +219,7 @@ static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
 			return 0;
 		}
 	}
-	int r = put(as, by, key, val);
+	int r = put(as, by, k->key, true, val);
 	as->id_lost |= r != 0;
 	return r;
 }
@@ -190,16 +238,16 @@ int attrs_set_by(struct attrs *as, const merlon_ctx *by, struct str module, stru
 {
 	if (val->type == MERLON_VAL_NONE || val->type > MERLON_VAL_STRLIST)
 		return MERLON_E_INVAL;
-	if (str_starts(key, STR("id.")))
+	if (attr_of_identity(key))
 		return set_identity(as, by, key, val);
 	if (!own_key(key, module))
 		return MERLON_E_DENIED;
-	return put(as, by, key, val);
+	return put(as, by, key, false, val);
 }
 
 const struct attr *attrs_get(const struct attrs *as, struct str key)
 {
-	for (unsigned i = as->n; i > 0; i--)
+	for (uint32_t i = as->newest[chain_of(key)]; i > 0; i = as->v[i - 1].older)
 		if (str_eq(as->v[i - 1].key, key))
 			return &as->v[i - 1];
 	return NULL;
@@ -211,29 +259,10 @@ struct str attrs_str(const struct attrs *as, struct str key)
 	return at && at->val.type == MERLON_VAL_STR ? from_merlon(at->val.u.str) : STR_NONE;
 }
 
-unsigned attrs_mark(const struct attrs *as)
-{
-	return as->n;
-}
-
 void attrs_rollback(struct attrs *as, unsigned mark)
 {
 	while (as->n > mark)
-		give_back(as, &as->v[--as->n]);
-}
-
-void attrs_line_begin(struct attrs *as, const merlon_ctx *line)
-{
-	as->line_open = true;
-	as->line = line;
-	as->fill_mark = as->n;
-	as->id_write = as->id_fill = as->org_conflict = as->id_lost = false;
-}
-
-void attrs_line_end(struct attrs *as)
-{
-	as->line_open = as->id_write = as->id_fill = as->org_conflict = as->id_lost = false;
-	as->line = NULL;
+		give_back(as, cut(as));
 }
 
 void attrs_line_abandon(struct attrs *as)
@@ -246,12 +275,19 @@ void attrs_line_abandon(struct attrs *as)
 
 void attrs_drop_identity(struct attrs *as, unsigned mark)
 {
-	unsigned kept = mark;
-	for (unsigned i = mark; i < as->n; i++) {
-		if (str_starts(as->v[i].key, STR("id.")))
-			give_back(as, &as->v[i]);
-		else
-			as->v[kept++] = as->v[i];
+	const unsigned n = as->n;
+
+	while (as->n > mark)
+		cut(as);
+	for (unsigned i = mark; i < n; i++) {
+		const struct attr old = as->v[i];
+
+		if (attr_of_identity(old.key)) {
+			give_back(as, &old);
+			continue;
+		}
+		struct attr *at = append(as, old.key);
+		at->val = old.val;
+		at->writer = old.writer;
 	}
-	as->n = kept > as->n ? as->n : kept;
 }

@@ -12,16 +12,21 @@
 
 #define ATTRS_MAX 64 /* by modules */
 #define ATTRS_BYTES_MAX 16384
+#define ATTRS_CHAINS 32
+#define ATTRS_FEW 14 /* what most requests have */
 
 struct attr {
 	struct str key;
 	struct merlon_val val;    /* its bytes in the arena */
 	const merlon_ctx *writer; /* NULL: the host */
+	uint32_t older;           /* 1 + index of the next one of its chain; 0: there is none */
 };
+/* Points into itself: never copied. */
 struct attrs {
 	struct arena *arena;
-	struct attr *v; /* in the arena */
+	struct attr *v; /* `few`, or in the arena */
 	unsigned n, cap;
+	uint32_t newest[ATTRS_CHAINS]; /* of the keys that share a chain: 1 + index; 0: none */
 	unsigned taken; /* of ATTRS_MAX, by modules */
 	size_t bytes;   /* likewise of ATTRS_BYTES_MAX */
 	/* what the line under way may write: set by the run */
@@ -33,22 +38,44 @@ struct attrs {
 	unsigned fill_mark;     /* attributes before the line under way; id_fill: these are kept */
 	bool line_open;         /* between attrs_line_begin() and attrs_line_end() */
 	const merlon_ctx *line; /* whose id.* are taken; NULL: anybody's */
+	struct attr few[ATTRS_FEW]; /* the last member: it need not be cleared */
 };
 void attrs_init(struct attrs *as, struct arena *a);
 /* The host's own writing: any key, which is not copied. Always 0: modules' room is counted apart.
  */
 int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
 int attrs_set_str(struct attrs *as, struct str key, struct str value); /* empty p: nothing is set */
+/* The same for a value that lives as long as the attributes do: it is not copied. */
+void attrs_refer(struct attrs *as, struct str key, struct str value);
 /* A module's writing, under the rules of design §3 and module.h attr_set(). */
 int attrs_set_by(struct attrs *as, const merlon_ctx *by, struct str module, struct str key,
                  const struct merlon_val *val);
+/* Whether it is one that only the line that makes auth POS may write. */
+static inline bool attr_of_identity(struct str key)
+{
+	return key.n >= 3 && memcmp(key.p, "id.", 3) == 0;
+}
 const struct attr *attrs_get(const struct attrs *as, struct str key); /* NULL: not set */
 struct str attrs_str(const struct attrs *as, struct str key);         /* empty unless a STR */
-unsigned attrs_mark(const struct attrs *as);
+static inline unsigned attrs_mark(const struct attrs *as)
+{
+	return as->n;
+}
 void attrs_rollback(struct attrs *as, unsigned mark);
 /* Around a line's hook; what it may write of id.* is set in between. */
-void attrs_line_begin(struct attrs *as, const merlon_ctx *line);
-void attrs_line_end(struct attrs *as);
+static inline void attrs_line_begin(struct attrs *as, const merlon_ctx *line)
+{
+	as->id_write = as->id_fill = as->org_conflict = as->id_lost = false;
+	as->fill_mark = as->n;
+	as->line_open = true;
+	as->line = line;
+}
+static inline void attrs_line_end(struct attrs *as)
+{
+	as->id_write = as->id_fill = as->org_conflict = as->id_lost = false;
+	as->line_open = false;
+	as->line = NULL;
+}
 /* The line under way will not answer any more: what it wrote goes, as if it had failed. */
 void attrs_line_abandon(struct attrs *as);
 void attrs_drop_identity(struct attrs *as,

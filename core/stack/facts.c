@@ -101,7 +101,11 @@ int32_t host_attr_get(merlon_tx *tx, struct merlon_str key, struct merlon_val *o
 int32_t host_attr_set(merlon_ctx *ctx, merlon_tx *tx, struct merlon_str key,
                       const struct merlon_val *val)
 {
-	return attrs_set_by(&tx_base(tx)->attrs, ctx, str_of(ctx->m->name), from_merlon(key), val);
+	const struct str k = from_merlon(key);
+	/* Whose it is shows in the names of the others alone. */
+	const struct str module = attr_of_identity(k) ? STR_NONE : str_of(ctx->m->name);
+
+	return attrs_set_by(&tx_base(tx)->attrs, ctx, module, k, val);
 }
 
 int32_t host_attr_each(merlon_tx *tx, struct merlon_str prefix, merlon_attr_fn fn, void *arg)

@@ -11,22 +11,35 @@
 #define HOOK_SLOW (10 * NS_PER_MS)
 #define LOG_BURST 5
 
-static const char *const names[MERLON_CODE_MAX + 1] = {
-    [MERLON_OK] = "OK",           [MERLON_IGNORE] = "IGNORE",   [MERLON_NOCRED] = "NOCRED",
-    [MERLON_BADCRED] = "BADCRED", [MERLON_EXPIRED] = "EXPIRED", [MERLON_DENIED] = "DENIED",
-    [MERLON_LIMITED] = "LIMITED", [MERLON_UNAVAIL] = "UNAVAIL", [MERLON_TIMEOUT] = "TIMEOUT",
-    [MERLON_ERROR] = "ERROR",     [MERLON_REPLY] = "REPLY",
+static const struct str names[MERLON_CODE_MAX + 1] = {
+    [0] = STR("?"),
+    [MERLON_OK] = STR("OK"),
+    [MERLON_IGNORE] = STR("IGNORE"),
+    [MERLON_NOCRED] = STR("NOCRED"),
+    [MERLON_BADCRED] = STR("BADCRED"),
+    [MERLON_EXPIRED] = STR("EXPIRED"),
+    [MERLON_DENIED] = STR("DENIED"),
+    [MERLON_LIMITED] = STR("LIMITED"),
+    [MERLON_UNAVAIL] = STR("UNAVAIL"),
+    [MERLON_TIMEOUT] = STR("TIMEOUT"),
+    [MERLON_ERROR] = STR("ERROR"),
+    [MERLON_REPLY] = STR("REPLY"),
 };
+
+struct str code_text(int code)
+{
+	return names[code > 0 && code <= MERLON_CODE_MAX ? code : 0];
+}
 
 const char *code_name(int code)
 {
-	return code > 0 && code <= MERLON_CODE_MAX ? names[code] : "?";
+	return code_text(code).p;
 }
 
 int code_of(struct str name)
 {
 	for (int i = 1; i <= MERLON_CODE_MAX; i++) {
-		if (str_eq(name, str_of(names[i])))
+		if (str_eq(name, names[i]))
 			return i;
 	}
 	return 0;
@@ -77,6 +90,16 @@ const char *hook_breadcrumb(void)
 }
 
 /* ---- one call ---- */
+static _Thread_local bool together;
+static _Thread_local uint64_t edge; /* where the last hook ended, if the next begins there; or 0 */
+
+void hooks_together(bool on)
+{
+	together = on;
+	if (!on)
+		edge = 0;
+}
+
 struct call {
 	struct merlon_ctx *ctx;
 	merlon_tx *tx;
@@ -91,22 +114,30 @@ static void begin(struct call *c, struct merlon_ctx *ctx, merlon_tx *tx, const c
 	c->tx = tx;
 	c->hook = hook;
 	c->before = hook_enter_crumb(ctx, hook);
-	c->began = clock_mono();
+	c->began = edge ? edge : clock_mono();
+}
+
+static __attribute__((noinline, cold)) void tell_slow(const struct call *c, uint64_t took)
+{
+	static _Thread_local struct log_limit limit;
+
+	log_limited(&limit, LOG_BURST, LOG_L_WARN,
+	            "slow hook module=%s hook=%s stack=%.*s line=%.*s ms=%llu", c->ctx->m->name,
+	            c->hook, STR_FMT(c->ctx->stack), STR_FMT(c->ctx->line->name),
+	            (unsigned long long)(took / NS_PER_MS));
 }
 
 static void end(const struct call *c)
 {
-	static _Thread_local struct log_limit limit;
-	const uint64_t took = clock_mono() - c->began;
+	const uint64_t now = clock_mono();
+	const uint64_t took = now - c->began;
 
+	edge = together ? now : 0;
 	hook_leave_crumb(c->before);
 	if (c->ctx->seconds)
 		stat_observe(c->ctx->seconds, took);
-	if (took > HOOK_SLOW)
-		log_limited(&limit, LOG_BURST, LOG_L_WARN,
-		            "slow hook module=%s hook=%s stack=%.*s line=%.*s ms=%llu",
-		            c->ctx->m->name, c->hook, STR_FMT(c->ctx->stack),
-		            STR_FMT(c->ctx->line->name), (unsigned long long)(took / NS_PER_MS));
+	if (__builtin_expect(took > HOOK_SLOW, 0))
+		tell_slow(c, took);
 }
 
 static void *worker_of(const struct merlon_ctx *ctx, merlon_tx *tx)
@@ -117,10 +148,11 @@ static void *worker_of(const struct merlon_ctx *ctx, merlon_tx *tx)
 	return w && w->index < WORKERS_MAX ? ctx->w[w->index] : NULL;
 }
 
-int32_t hook_answer(struct merlon_ctx *ctx, merlon_tx *tx, int32_t code)
+static __attribute__((noinline, cold)) int32_t wrong_answer(const struct merlon_ctx *ctx,
+                                                            merlon_tx *tx, int32_t code)
 {
 	static _Thread_local struct log_limit limit;
-	const char *why = NULL;
+	const char *why = "a code that its descriptor does not list";
 
 	if (code < 1 || code > MERLON_CODE_MAX)
 		why = "no code";
@@ -128,14 +160,20 @@ int32_t hook_answer(struct merlon_ctx *ctx, merlon_tx *tx, int32_t code)
 		why = "a code of the host's";
 	else if (code == MERLON_REPLY && !tx_base(tx)->replied)
 		why = "REPLY without a reply";
-	else if (code != MERLON_ERROR && !(ctx->m->codes & MERLON_BIT(code)))
-		why = "a code that its descriptor does not list";
-	if (!why)
-		return code;
 	log_limited(&limit, LOG_BURST, LOG_L_ERROR,
 	            "wrong answer module=%s stack=%.*s line=%.*s answer=%d: %s", ctx->m->name,
 	            STR_FMT(ctx->stack), STR_FMT(ctx->line->name), (int)code, why);
 	return MERLON_ERROR;
+}
+
+int32_t hook_answer(struct merlon_ctx *ctx, merlon_tx *tx, int32_t code)
+{
+	const uint32_t may = (ctx->m->codes | MERLON_BIT(MERLON_ERROR)) &
+	                     ~MERLON_BIT(MERLON_TIMEOUT);
+	bool right = code >= 1 && code <= MERLON_CODE_MAX && (may & MERLON_BIT(code)) &&
+	             (code != MERLON_REPLY || tx_base(tx)->replied);
+
+	return __builtin_expect(right, 1) ? code : wrong_answer(ctx, tx, code);
 }
 
 static void begin_waiting(struct call *c, struct merlon_ctx *ctx, merlon_tx *tx, const char *hook)

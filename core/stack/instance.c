@@ -75,6 +75,16 @@ static bool call_create(struct merlon_ctx *ctx, const merlon_cfg *cfg)
 	return ctx->diag->errors == errors;
 }
 
+static struct ctx_work *work_new(struct arena *a)
+{
+	uintptr_t at = (uintptr_t)arena_zalloc(a, WORKERS_MAX * sizeof(struct ctx_work) + CACHE_LINE);
+	struct ctx_work *work = (void *)((at + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		list_init(&work[i].ops);
+	return work;
+}
+
 static struct merlon_ctx *ctx_new(struct build *b, const struct conf_line *line, struct str stack,
                                   enum conf_group g, bool probing, struct arena *a)
 {
@@ -88,8 +98,7 @@ static struct merlon_ctx *ctx_new(struct build *b, const struct conf_line *line,
 	ctx->group = g;
 	ctx->probing = probing;
 	ctx->arena = a;
-	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		list_init(&ctx->ops[i]);
+	ctx->work = work_new(a);
 	list_init(&ctx->shared);
 	seconds = stats_family(STAT_HISTOGRAM, "merlon_module_seconds",
 	                       "Time spent in the hooks of a line.", "stack,line");

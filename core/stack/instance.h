@@ -15,6 +15,12 @@
 #include "stack/options.h"
 #include "stack/streams.h"
 
+/* What an instance has under way on one worker. Workers share no line. */
+struct ctx_work {
+	_Alignas(CACHE_LINE) struct list ops;
+	unsigned nops;
+};
+
 struct merlon_ctx {
 	struct build *build;
 	const struct merlon_module *m;
@@ -26,8 +32,7 @@ struct merlon_ctx {
 	bool probing;
 	void *w[WORKERS_MAX]; /* worker contexts */
 	bool started[WORKERS_MAX];
-	struct list ops[WORKERS_MAX]; /* instance-owned work, per worker */
-	unsigned nops[WORKERS_MAX];
+	struct ctx_work *work; /* by worker: WORKERS_MAX of them */
 	struct digest_key { /* digest_want(): */
 		bool wanted;
 		struct str key; /* wiped with the arena; empty: plain SHA-256 */
@@ -72,6 +77,9 @@ int32_t hook_audit_open(struct merlon_ctx *ctx, merlon_tx *tx);
 int32_t hook_audit_close(struct merlon_ctx *ctx, merlon_tx *tx);
 void hook_settle(struct merlon_ctx *ctx, merlon_tx *tx, const struct merlon_summary *s);
 void hook_cancel(struct merlon_ctx *ctx, merlon_tx *tx, uint64_t token, uint32_t reason);
+/* Whether the calling thread's hooks follow each other with no work between, from here on: then the
+ * end of one is the beginning of the next, and the clock is read once for both. */
+void hooks_together(bool on);
 /* A code as it counts: what the descriptor does not list, TIMEOUT, and REPLY without a reply are
  * MERLON_ERROR (logged, rate limited). For answers that come by resume() too. */
 int32_t hook_answer(struct merlon_ctx *ctx, merlon_tx *tx, int32_t code);
@@ -85,7 +93,8 @@ struct crumb {
 };
 struct crumb hook_enter_crumb(const struct merlon_ctx *ctx, const char *hook);
 void hook_leave_crumb(struct crumb before);
-const char *code_name(int code); /* "OK"; "?" for no code */
+struct str code_text(int code);  /* "OK"; "?" for no code */
+const char *code_name(int code); /* likewise */
 int code_of(struct str name);    /* 0: no such code */
 
 /* The clock of the calling worker's loop, for now(); counted, one start and stop an instance. */

@@ -129,8 +129,8 @@ static int32_t op_new(merlon_ctx *ctx, merlon_worker *w, merlon_tx *tx, enum op_
 		w = tx_base(tx)->worker;
 	if (!ctx || !w || !w->ops || (!tx && w->index >= WORKERS_MAX))
 		return MERLON_E_INVAL;
-	list = tx ? &tx_base(tx)->ops : &ctx->ops[w->index];
-	count = tx ? &tx_base(tx)->nops : &ctx->nops[w->index];
+	list = tx ? &tx_base(tx)->ops : &ctx->work[w->index].ops;
+	count = tx ? &tx_base(tx)->nops : &ctx->work[w->index].nops;
 	if (*count >= (tx ? OPS_TX_MAX : OPS_INSTANCE_MAX))
 		return MERLON_E_FULL;
 	op = table_take(w->ops);
@@ -393,7 +393,7 @@ void ledger_tx_cancel(merlon_tx *tx, uint32_t reason)
 
 void ledger_instance_cancel(struct merlon_ctx *ctx, struct merlon_worker *w)
 {
-	cancel_all(&ctx->ops[w->index]);
+	cancel_all(&ctx->work[w->index].ops);
 }
 
 /* ---- life ---- */
@@ -421,7 +421,10 @@ void ledger_worker_deinit(struct merlon_worker *w)
 void tx_base_init(struct tx_base *b, struct merlon_worker *w, struct arena *a,
                   void (*resumed)(merlon_tx *tx, int32_t code))
 {
-	*b = (struct tx_base){.worker = w, .arena = a, .resumed = resumed};
+	memset(b, 0, offsetof(struct tx_base, attrs));
+	b->worker = w;
+	b->arena = a;
+	b->resumed = resumed;
 	attrs_init(&b->attrs, a);
 	list_init(&b->ops);
 	suspend_tx_init(b);

@@ -59,7 +59,6 @@ struct tx_slot {
 struct tx_base {
 	struct merlon_worker *worker;
 	struct arena *arena;
-	struct attrs attrs;
 	struct list ops; /* struct merlon_op, this tx's */
 	unsigned nops;
 	struct tx_slot *slots;
@@ -70,6 +69,7 @@ struct tx_base {
 	/* The suspended hook has answered (code), or its time is up (MERLON_TIMEOUT): go on. On the
 	 * tx's loop, never from within a hook. */
 	void (*resumed)(merlon_tx *tx, int32_t code);
+	struct attrs attrs; /* the last member, see there */
 };
 static inline struct tx_base *tx_base(merlon_tx *tx)
 {

@@ -149,10 +149,12 @@ static void answered(struct run *r, const struct stack_line *l, int32_t code, un
 
 	if (reply && r->group == G_AUDIT) /* there is nothing to answer: the record was not taken */
 		code = MERLON_ERROR;
-	if (code != MERLON_OK || l->conf->shadow)
-		attrs_rollback(r->attrs, mark);
-	else if (identity_right(f, l) == MAY_NOT)
-		attrs_drop_identity(r->attrs, mark);
+	if (attrs_mark(r->attrs) > mark) {
+		if (code != MERLON_OK || l->conf->shadow)
+			attrs_rollback(r->attrs, mark);
+		else if (identity_right(f, l) == MAY_NOT)
+			attrs_drop_identity(r->attrs, mark);
+	}
 
 	r->ops->decided(r->tx, l, r->group, code);
 
@@ -166,7 +168,7 @@ static void answered(struct run *r, const struct stack_line *l, int32_t code, un
 	move_on(r, f, l, code, next);
 }
 
-static void enter(struct run *r, const struct stack_line *l)
+static __attribute__((noinline)) void enter(struct run *r, const struct stack_line *l)
 {
 	struct run_frame *f = &r->f[r->depth];
 	enum right right = identity_right(f, l);
@@ -184,7 +186,7 @@ static void enter(struct run *r, const struct stack_line *l)
 	};
 }
 
-static void leave(struct run *r)
+static __attribute__((noinline)) void leave(struct run *r)
 {
 	const struct run_frame *f = &r->f[r->depth];
 	int32_t code = run_yield(&f->s, r->group);
@@ -196,10 +198,17 @@ static void leave(struct run *r)
 	answered(r, l, code, mark, by ? by : l);
 }
 
+/* Frames beyond the first are set when they are entered. */
 void run_begin(struct run *r, const struct stack *s, enum conf_group g, const struct run_ops *ops,
                merlon_tx *tx, struct attrs *attrs)
 {
-	*r = (struct run){.ops = ops, .tx = tx, .attrs = attrs, .group = g};
+	r->ops = ops;
+	r->tx = tx;
+	r->attrs = attrs;
+	r->group = g;
+	r->reverse = false;
+	r->depth = 0;
+	r->line_mark = 0;
 	r->f[0] = (struct run_frame){
 	    .g = &s->group[g],
 	    .may_identify = g == G_AUTH,
@@ -260,14 +269,22 @@ static unsigned status_of(enum conf_group g, int32_t code, const struct stack_li
 	}
 }
 
-struct verdict run_verdict(const struct run *r)
+bool run_passed(const struct run *r)
 {
 	const struct run_frame *f = &r->f[0];
 	int32_t code = run_yield(&f->s, r->group);
 
 	/* UNDEF passes where nobody has to grant; so does a group that says it has no lines */
-	if (code == MERLON_OK || code == MERLON_IGNORE || f->g->none)
+	return code == MERLON_OK || code == MERLON_IGNORE || f->g->none;
+}
+
+struct verdict run_verdict(const struct run *r)
+{
+	const struct run_frame *f = &r->f[0];
+
+	if (run_passed(r))
 		return (struct verdict){.pass = true, .code = MERLON_OK, .by = f->by};
+	int32_t code = run_yield(&f->s, r->group);
 	return (struct verdict){
 	    .code = code,
 	    .status = status_of(r->group, code, f->by),

@@ -84,6 +84,8 @@ struct verdict {
 	                                status_on_bad_credential applied */
 	const struct stack_line *by; /* the line that decided; NULL: none did (UNDEF) */
 };
-struct verdict run_verdict(const struct run *r); /* after RUN_END */
+/* After RUN_END. */
+struct verdict run_verdict(const struct run *r);
+bool run_passed(const struct run *r); /* the verdict's `pass` */
 
 #endif

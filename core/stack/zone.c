@@ -44,7 +44,8 @@ struct entry {
 };
 
 struct shard {
-	pthread_mutex_t lock;
+	/* Two shards share no line, nor does a zone's head with the first of them. */
+	_Alignas(CACHE_LINE) pthread_mutex_t lock;
 	struct entry **buckets;
 	uint32_t nbuckets; /* a power of two, or 0 */
 	uint32_t count;    /* entries in use */
@@ -53,7 +54,6 @@ struct shard {
 	struct entry *free;
 	char **slabs;
 	uint32_t slabs_cap;
-	char pad[64]; /* two shards' locks never share a cache line */
 };
 
 enum zone_state { PENDING, CURRENT, DETACHED };
@@ -170,7 +170,7 @@ static void shard_grow(struct merlon_zone *z, struct shard *s)
 		s->slabs_cap = s->slabs_cap ? s->slabs_cap * 2 : SLABS_FIRST;
 		s->slabs = xrealloc(s->slabs, s->slabs_cap * sizeof(char *));
 	}
-	s->slabs[slab] = xcalloc(1, size);
+	s->slabs[slab] = xcalloc_lines(1, size);
 	for (uint32_t i = z->slab_entries; i-- > 0;) {
 		struct entry *e = entry_at(z, s, s->made + i);
 
@@ -325,7 +325,7 @@ struct want {
 
 static struct merlon_zone *zone_new(const struct want *w)
 {
-	struct merlon_zone *z = xcalloc(1, sizeof(*z));
+	struct merlon_zone *z = xcalloc_lines(1, sizeof(*z));
 	pthread_mutexattr_t attr;
 
 	z->name = xstrdup(w->name);

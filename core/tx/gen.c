@@ -65,7 +65,7 @@ static void gen_routes(struct generation *g)
 struct generation *gen_new(uint64_t id, struct conf *conf, struct stacks *stacks, unsigned nworkers,
                            void (*released)(struct generation *g))
 {
-	struct generation *g = xcalloc(1, sizeof(*g));
+	struct generation *g = xcalloc_lines(1, sizeof(*g));
 	g->id = id;
 	g->conf = conf;
 	g->stacks = stacks;

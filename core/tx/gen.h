@@ -47,7 +47,8 @@ struct forward_lines {
 void forward_lines_init(struct forward_lines *l, const struct conf_upstream *u);
 void forward_lines_deinit(struct forward_lines *l); /* wiped too */
 struct gen_worker {
-	struct generation *gen;
+	/* Every request counts itself in and out here: workers share no line. */
+	_Alignas(CACHE_LINE) struct generation *gen;
 	struct worker *worker;
 	struct upstream *upstreams;
 	unsigned refs;  /* one for being current, one a tx; without any the instances stop */

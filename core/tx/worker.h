@@ -17,7 +17,8 @@ struct memory_budget {
 };
 
 struct worker {
-	struct merlon_worker base; /* first: what modules hold */
+	/* First: what modules hold. Workers stand side by side and share no line. */
+	_Alignas(CACHE_LINE) struct merlon_worker base;
 	struct block_pool blocks;
 	struct arena_pool pages;
 	struct resolver *resolver;

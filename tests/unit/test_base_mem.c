@@ -52,7 +52,7 @@ static void pages_return_to_the_pool_up_to_its_limit(void)
 	memset(arena_alloc(&a, ARENA_FIRST), 1, ARENA_FIRST);
 	(void)arena_alloc(&a, ARENA_PAGE / 2 - 16);
 	CU_ASSERT(pool.nfree == 3);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 25; i++)
 		(void)arena_alloc(&a, 200);
 	CU_ASSERT(pool.nfree == 2);
 	arena_deinit(&a);
@@ -106,7 +106,7 @@ static void first_object_may_take_most_of_a_page(void)
 	CU_ASSERT((char *)arena_alloc(&a, 16) == first + (ARENA_FIRST / 16 * 10 + 15) / 16 * 16);
 	arena_deinit(&a);
 	CU_ASSERT(pool.nfirst == 1);
-	memset(arena_alloc(&a, ARENA_FIRST / 8 * 7), 0xee, ARENA_FIRST / 8 * 7);
+	memset(arena_alloc(&a, ARENA_FIRST), 0xee, ARENA_FIRST);
 	CU_ASSERT(pool.nfirst == 1);
 	arena_deinit(&a);
 	arena_pool_deinit(&pool);

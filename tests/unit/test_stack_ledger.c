@@ -75,8 +75,9 @@ static void set_up(unsigned pool)
 	T.ctx->m = &module;
 	T.ctx->line = &T.line;
 	T.ctx->stack = STR("default");
+	T.ctx->work = xcalloc_lines(WORKERS_MAX, sizeof(*T.ctx->work));
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		list_init(&T.ctx->ops[i]);
+		list_init(&T.ctx->work[i].ops);
 	list_init(&T.ctx->shared);
 	arena_init(&T.arena, NULL);
 	tx_base_init(&T.f.base, &T.w, &T.arena, on_resumed);
@@ -88,13 +89,14 @@ static void tear_down(void)
 	ledger_tx_cancel(T.tx, MERLON_CANCEL_SHUTDOWN);
 	ledger_instance_cancel(T.ctx, &T.w);
 	CU_ASSERT_EQUAL(T.f.base.nops, 0);
-	CU_ASSERT_EQUAL(T.ctx->nops[0], 0);
+	CU_ASSERT_EQUAL(T.ctx->work[0].nops, 0);
 	CU_ASSERT_TRUE(ledger_instance_wait(T.ctx));
 	offload_free(T.w.offload);
 	/* The loop first: what is posted to it may still name the worker. */
 	loop_free(T.w.loop);
 	ledger_worker_deinit(&T.w);
 	arena_deinit(&T.arena);
+	free(T.ctx->work);
 	free(T.ctx);
 }
 
@@ -136,7 +138,7 @@ static void a_timer_fires_once(void)
 	host_op_cancel(op); /* dead: nothing happens */
 	host_op_cancel(op);
 	CU_ASSERT_EQUAL(host_timer(T.ctx, &T.w, NULL, 1, bump, &n, NULL), 0);
-	CU_ASSERT_EQUAL(T.ctx->nops[0], 1);
+	CU_ASSERT_EQUAL(T.ctx->work[0].nops, 1);
 	settle_loop();
 	CU_ASSERT_EQUAL(n, 2);
 	tear_down();

@@ -77,7 +77,7 @@ static inline void tx_note(merlon_tx *tx)
 	put(note.request_id, sizeof(note.request_id), tx->request_id);
 	put(note.method, sizeof(note.method), tx->head.method_text);
 	for (int dir = 0; dir < 2; dir++)
-		put(note.hash[dir], sizeof(note.hash[dir]), str_of(tx->digest_text[dir][0]));
+		put(note.hash[dir], sizeof(note.hash[dir]), tx->digest_text[dir][0]);
 	for (uint32_t i = 0; host_record_decision(tx, i, &d) == 0; i++)
 		at += (size_t)snprintf(note.decisions + at, sizeof(note.decisions) - at,
 		                       "%s%.*s/%.*s=%.*s%s", i ? " " : "", (int)d.group.len,
