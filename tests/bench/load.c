@@ -171,7 +171,7 @@ static bool may_begin(const struct load *l)
 {
 	if (l->hold)
 		return l->active - l->open < OPENING_MAX;
-	return l->budget != 0 && (l->duration == 0 || l->now < l->end);
+	return l->budget != 0 && l->now < l->end;
 }
 
 static void client_done(struct client *c)
@@ -280,7 +280,7 @@ static bool over(const struct load *l)
 		return false;
 	if (may_begin(l))
 		return false;
-	return l->active == 0 || (l->duration && l->now > l->end + PATIENCE);
+	return l->active == 0 || l->now > l->end + PATIENCE;
 }
 
 static void loop(struct load *l, struct client *clients)

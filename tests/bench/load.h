@@ -18,7 +18,7 @@
 struct load {
 	/* asked for */
 	unsigned port, connections;
-	uint64_t duration;    /* ns; 0: until the budget is spent */
+	uint64_t duration;    /* ns */
 	int64_t budget;       /* requests to send; negative: any number */
 	uint64_t abort_every; /* so many requests one is broken off; 0: none */
 	uint64_t expect;      /* bytes of a body, or stamps; 0: not checked */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LONGEST (60 * NS_PER_S) /* that a number of requests may take */
+
 static _Noreturn void usage(void)
 {
 	fputs(
@@ -91,7 +93,8 @@ static void make_request(struct load *l, const char *path, const char *fields,
 		fprintf(f, "Content-Type: application/json\r\nContent-Length: %zu\r\n", len);
 	}
 	fputs("\r\n", f);
-	fwrite(body, 1, len, f);
+	if (body)
+		fwrite(body, 1, len, f);
 	fclose(f);
 	free(body);
 	l->after.iov_base = text;
@@ -155,6 +158,8 @@ void load_options(struct load *l, int argc, char **argv)
 	if (optind != argc || l->port == 0 || l->connections == 0 ||
 	    (l->duration == 0 && l->budget < 0 && !l->hold))
 		usage();
+	if (l->duration == 0)
+		l->duration = LONGEST;
 	make_request(l, path, fields, body);
 	free(fields);
 }

@@ -222,6 +222,7 @@ peer_start() {
 		return
 	fi
 	peer_command "$peer"
+	: >"$work/log"
 	peer_run
 	until load -n 1 -b "$work/chat" && [ "${got[failed]}" -eq 0 ]; do
 		if ! kill -0 "$peer_pid" 2>/dev/null; then

@@ -47,6 +47,7 @@ failures() { # TEST
 	reload:nginx* | reload:haproxy*) return ;;
 	esac
 	failed=$((failed + ${got[failed]}))
+	kill -0 "$upstream_pid" || exit 1
 	echo "  $peer $suite $1: FAILED: ${got[failed]} of $((${got[requests]} + ${got[failed]})):" \
 		"$(for f in resets cut refused status wrong stuck; do echo "${got[$f]:-0} $f,"; done | tr '\n' ' ')"
 }
@@ -89,6 +90,7 @@ release() {
 	read -r -u "$hold_out" line || :
 	exec {hold_out}<&-
 	wait "$hold_pid" || :
+	hold_pid=''
 	figures "$line"
 }
 
@@ -188,11 +190,26 @@ suite_growth() {
 	peer_stop
 }
 
+# merlond tells of each generation; reloads that come while one is being built are one.
+reloads_count() {
+	local n=0
+	until [ "$(grep -c 'generation .* serves' "$work/log")" -gt 0 ] || [ $((n += 1)) -gt 100 ]; do
+		sleep 0.1
+	done
+	n=$(grep -c 'generation .* serves' "$work/log" || :)
+	record reloading generations "$n"
+	[ "$n" -gt 0 ] || {
+		echo "  reload $peer: FAILED: no reload took effect"
+		failed=$((failed + 1))
+	}
+}
+
 # At full load, 10 seconds without and 10 with a reload each half second; two workers on all processors.
 suite_reload() {
 	local n=0 f
 	free_placement
 	workers=2 peer_start
+	: >"$work/log"
 	measure calm requests -c 32 -d 10 -b "$work/chat" -e 600
 	$on_load "$build/tests/bench/bench-load" -p "$to" -H "$key_field" -c 32 -d 10.5 -b "$work/chat" -e 600 >"$work/line" &
 	load_pid=$!
@@ -201,6 +218,7 @@ suite_reload() {
 		peer_reload
 	done
 	wait "$load_pid" || :
+	load_pid=''
 	figures "$(cat "$work/line")"
 	failures reloading
 	for f in rate p50 p99 max; do
@@ -209,6 +227,7 @@ suite_reload() {
 	for f in resets cut refused status; do
 		record reloading "$f" "${got[$f]}"
 	done
+	case $peer in merlond*) reloads_count ;; esac
 	echo "  reload $peer: p99 ${got[p99]} us, ${got[resets]} resets, ${got[failed]} failures in all"
 	peer_stop
 	pinned_placement
@@ -283,6 +302,7 @@ suite_soak() {
 		echo "  soak $peer: minute $minute, PSS $n KiB"
 	done
 	wait "$load_pid" "$stream_pid" || :
+	load_pid='' stream_pid=''
 	for end in line line2; do
 		figures "$(cat "$work/$end")"
 		failures "$end"

@@ -61,7 +61,7 @@ BEGIN {
 	column("reload", "calm", "rate", "%.0f", "requests/s without")
 	column("reload", "reloading", "rate", "%.0f", "requests/s with")
 	column("reload", "reloading", "resets", "%d", "resets")
-	column("reload", "reloading", "failed", "%d", "failed in all")
+	column("reload", "reloading", "generations", "%d", "reloads that took effect")
 	column("workers", "w1", "rate", "%.0f", "requests/s, 1 worker")
 	column("workers", "w2", "rate", "%.0f", "requests/s, 2")
 	column("workers", "w1", "cpu", "%.1f", "CPU-us, 1 worker")
