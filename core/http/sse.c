@@ -2,9 +2,13 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * The event stream splitter. A line may end in CR, LF or CRLF, and a CR must not wait for the byte
- * behind it: an event is handed on as soon as its empty line is known.
+ * behind it: an event is handed on as soon as its empty line is known. Lines that are whole in the
+ * bytes fed are taken as they lie there, and an event that is one such line is handed on from
+ * there; what the bytes break off is kept in the splitter.
  */
 #include "http/sse.h"
+
+#include "http/scan.h"
 
 enum state {
 	STATE_BOM, /* the stream's first bytes */
@@ -91,45 +95,125 @@ static uint8_t bom_byte(struct sse *s, char c)
 	return name_byte(s, c);
 }
 
+/* The first CR or LF. */
 static size_t line_run(const char *p, size_t at, size_t n)
 {
+#if HTTP_SCAN_SSE2
+	const __m128i lf = _mm_set1_epi8('\n');
+	const __m128i cr = _mm_set1_epi8('\r');
+
+	for (; at + 16 <= n; at += 16) {
+		__m128i x = scan_load(p + at);
+		__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr));
+		unsigned mask = (unsigned)_mm_movemask_epi8(ends);
+
+		if (mask)
+			return at + (unsigned)__builtin_ctz(mask);
+	}
+#else
+	for (; at + 8 <= n; at += 8) {
+		uint64_t lf = scan_word(p + at) ^ SCAN_ONES * '\n';
+		uint64_t cr = scan_word(p + at) ^ SCAN_ONES * '\r';
+
+		if ((((lf - SCAN_ONES) & ~lf) | ((cr - SCAN_ONES) & ~cr)) & SCAN_HIGH)
+			break;
+	}
+#endif
 	while (at < n && p[at] != '\n' && p[at] != '\r')
 		at++;
 	return at;
 }
 
+/* The data so far is one line of the bytes being fed: into the splitter with it. */
+static void keep(struct sse *s, struct str *held)
+{
+	if (!held->p)
+		return;
+	begin_data(s);
+	append(s, held->p, held->n);
+	*held = STR_NONE;
+}
+
+static void whole_line(struct sse *s, struct str line, struct str *held,
+                       void (*fn)(void *arg, struct str data), void *arg)
+{
+	size_t name = 4;
+
+	if (line.n == 0 && held->p) {
+		if (held->n <= s->data.max)
+			fn(arg, *held);
+		*held = STR_NONE;
+		return;
+	}
+	if (line.n == 0) {
+		end_line(s, fn, arg);
+		return;
+	}
+	if (line.n < name || memcmp(line.p, "data", name) != 0)
+		return;
+	if (line.n > name && line.p[name++] != ':')
+		return;
+	if (line.n > name && line.p[name] == ' ')
+		name++;
+	keep(s, held);
+	*held = (struct str){line.p + name, line.n - name};
+	/* A further line needs the ones before it. */
+	if (s->any)
+		keep(s, held);
+}
+
+/* A byte of a line that is not whole; answers how many are used up. */
+static size_t part(struct sse *s, const char *p, size_t n, void (*fn)(void *arg, struct str data),
+                   void *arg)
+{
+	size_t end;
+
+	if (*p == '\n' || *p == '\r') {
+		s->after_cr = *p == '\r';
+		end_line(s, fn, arg);
+		return 1;
+	}
+	if (s->state < STATE_SPACE) {
+		s->state = s->state < STATE_LINE ? bom_byte(s, *p) : name_byte(s, *p);
+		return 1;
+	}
+	if (s->state == STATE_SPACE && *p == ' ') {
+		s->state = STATE_VALUE;
+		return 1;
+	}
+	end = line_run(p, 0, n);
+	if (s->state != STATE_SKIP) {
+		append(s, p, end);
+		s->state = STATE_VALUE;
+	}
+	return end;
+}
+
 void sse_feed(struct sse *s, const char *p, size_t n, void (*fn)(void *arg, struct str data),
               void *arg)
 {
+	struct str held = STR_NONE;
 	size_t at = 0;
 
 	while (at < n) {
-		char c = p[at];
-		bool after_cr = s->after_cr;
+		size_t end;
 
-		s->after_cr = c == '\r';
-		if (c == '\n' && after_cr) {
-			at++;
-		} else if (c == '\n' || c == '\r') {
-			end_line(s, fn, arg);
-			at++;
-		} else if (s->state < STATE_LINE) {
-			s->state = bom_byte(s, c);
-			at++;
-		} else if (s->state < STATE_SPACE) {
-			s->state = name_byte(s, c);
-			at++;
-		} else if (s->state == STATE_SPACE && c == ' ') {
-			s->state = STATE_VALUE;
-			at++;
-		} else {
-			size_t end = line_run(p, at, n);
-
-			if (s->state != STATE_SKIP) {
-				append(s, p + at, end - at);
-				s->state = STATE_VALUE;
+		if (s->after_cr) {
+			s->after_cr = false;
+			if (p[at] == '\n') {
+				at++;
+				continue;
 			}
-			at = end;
+		}
+		end = s->state == STATE_LINE ? line_run(p, at, n) : n;
+		if (end < n) {
+			s->after_cr = p[end] == '\r';
+			whole_line(s, (struct str){p + at, end - at}, &held, fn, arg);
+			at = end + 1;
+		} else {
+			keep(s, &held);
+			at += part(s, p + at, n - at, fn, arg);
 		}
 	}
+	keep(s, &held);
 }

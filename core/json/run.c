@@ -10,8 +10,25 @@
 #include <stddef.h>
 
 #ifdef JSON_RUN_SSE2
+/* Where the run stops in the blocks before end, at most n of them; NULL: in none. */
+static inline const char *plain_stop(const char **p, const char *end, unsigned n)
+{
+	for (; n > 0 && end - *p >= 16; n--, *p += 16) {
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(*p)));
+
+		if (mask)
+			return *p + __builtin_ctz(mask);
+	}
+	return NULL;
+}
+
 static const char *plain_blocks(const char *p, const char *end)
 {
+	/* Lines of text end soon; only what is longer is worth four blocks a turn. */
+	const char *stop = plain_stop(&p, end, 4);
+
+	if (stop)
+		return stop;
 	for (; end - p >= 64; p += 64) {
 		__m128i a = json_stops(json_load(p));
 		__m128i b = json_stops(json_load(p + 16));
@@ -21,13 +38,8 @@ static const char *plain_blocks(const char *p, const char *end)
 		if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
 			break;
 	}
-	for (; end - p >= 16; p += 16) {
-		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(p)));
-
-		if (mask)
-			return p + __builtin_ctz(mask);
-	}
-	return p;
+	stop = plain_stop(&p, end, 4);
+	return stop ? stop : p;
 }
 #else
 static const char *plain_blocks(const char *p, const char *end)
@@ -114,6 +126,8 @@ static unsigned char_length(const char *p, const char *end)
 
 	if (n == 0 || end - p < n)
 		return 0;
+	if (n == 2)
+		return continues(u[1]) ? 2 : 0;
 	for (unsigned i = 1; i < n; i++)
 		if (!continues(u[i]))
 			return 0;
@@ -127,14 +141,14 @@ static inline __m128i over(__m128i v, unsigned char limit)
 	return _mm_subs_epu8(v, _mm_set1_epi8((char)limit));
 }
 
-/* All ones where lead is `low` and the byte behind it up to `limit`, or lead is `low | more` and
- * the byte over it. */
+/* All ones where the lead is `low` and the byte behind it below `limit`, or the lead is `high` and
+ * the byte is not below it. */
 static inline __m128i forbidden(__m128i v, __m128i lead, unsigned char limit, unsigned char low,
-                                unsigned char more)
+                                unsigned char high)
 {
-	__m128i high = _mm_cmpgt_epi8(v, _mm_set1_epi8((char)limit));
-	__m128i bad =
-	    _mm_or_si128(_mm_and_si128(high, _mm_set1_epi8((char)more)), _mm_set1_epi8((char)low));
+	__m128i below = _mm_cmplt_epi8(v, _mm_set1_epi8((char)limit));
+	__m128i bad = _mm_xor_si128(_mm_and_si128(below, _mm_set1_epi8((char)(low ^ high))),
+	                            _mm_set1_epi8((char)high));
 
 	return _mm_cmpeq_epi8(lead, bad);
 }
@@ -153,8 +167,8 @@ static inline bool block_good(const char *p)
 	__m128i c0 = _mm_and_si128(v, _mm_set1_epi8((char)0xfe));
 
 	/* Overlong forms, surrogates, over U+10FFFF. */
-	bad = _mm_or_si128(bad, forbidden(v, p1, 0x9f, 0xe0, 0x0d));
-	bad = _mm_or_si128(bad, forbidden(v, p1, 0x8f, 0xf0, 0x04));
+	bad = _mm_or_si128(bad, forbidden(v, p1, 0xa0, 0xe0, 0xed));
+	bad = _mm_or_si128(bad, forbidden(v, p1, 0x90, 0xf0, 0xf4));
 	bad = _mm_or_si128(bad, _mm_cmpeq_epi8(c0, _mm_set1_epi8((char)0xc0)));
 	bad = _mm_or_si128(bad, over(v, 0xf4));
 	/* Controls and, with bit 1 flipped, the quote; the backslash. */
@@ -195,7 +209,13 @@ static const char *utf8_blocks(const char *begin, const char *p, const char *end
 
 const char *json_utf8_end(const char *begin, const char *p, const char *end)
 {
-	while (p < end) {
+	/* One letter among ASCII is not worth a block. */
+	unsigned first = char_length(p, end);
+
+	if (first == 0)
+		return p;
+	p += first;
+	while (p < end && (unsigned char)*p >= 0x80) {
 		const char *again;
 
 		p = utf8_blocks(begin, p, end);
@@ -212,21 +232,25 @@ const char *json_utf8_end(const char *begin, const char *p, const char *end)
 	return p;
 }
 
-const char *json_digits_end(const char *p, const char *end)
+const char *json_digits_long(const char *p, const char *end)
+{
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p;
+}
+
+const char *json_blanks_end(const char *p, const char *end)
 {
 #ifdef JSON_RUN_SSE2
 	for (; end - p >= 16; p += 16) {
-		/* Only the ten digits stay up to nine. */
-		__m128i value = _mm_sub_epi8(json_load(p), _mm_set1_epi8('0'));
-		__m128i other = _mm_subs_epu8(value, _mm_set1_epi8(9));
-		unsigned digits =
-		    (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(other, _mm_setzero_si128()));
+		__m128i blank = _mm_cmpeq_epi8(json_load(p), _mm_set1_epi8(' '));
+		unsigned other = (unsigned)_mm_movemask_epi8(blank) ^ 0xffff;
 
-		if (digits != 0xffff)
-			return p + __builtin_ctz(~digits);
+		if (other)
+			return p + __builtin_ctz(other);
 	}
 #endif
-	while (p < end && *p >= '0' && *p <= '9')
+	while (p < end && *p == ' ')
 		p++;
 	return p;
 }

@@ -20,12 +20,15 @@
 const char *json_plain_long(const char *begin, const char *p, const char *end);
 
 /* As far as the text from p, where a character begins, is valid UTF-8 without quote, backslash and
- * control: where a character begins again, or end. Bytes from begin on may be looked at. It may
- * stop early, behind the first character at least if that is valid, whole and not ASCII. */
+ * control: where a character begins again, or end. Bytes from begin on may be looked at. The first
+ * character is not ASCII; p: it is invalid or goes on behind the end. It may stop early. */
 const char *json_utf8_end(const char *begin, const char *p, const char *end);
 
-/* The first byte that is no decimal digit. */
-const char *json_digits_end(const char *p, const char *end);
+/* The first byte that is no decimal digit, where there are many or the piece ends soon. */
+const char *json_digits_long(const char *p, const char *end);
+
+/* The first byte that is no space: indentation. */
+const char *json_blanks_end(const char *p, const char *end);
 
 #ifdef JSON_RUN_SSE2
 static inline __m128i json_load(const char *p)
@@ -55,6 +58,24 @@ static inline const char *json_plain_end(const char *begin, const char *p, const
 	}
 #endif
 	return json_plain_long(begin, p, end);
+}
+
+static inline const char *json_digits_end(const char *p, const char *end)
+{
+#ifdef JSON_RUN_SSE2
+	if (__builtin_expect(end - p >= 16, 1)) {
+		/* Only the ten digits stay up to nine. */
+		__m128i value = _mm_sub_epi8(json_load(p), _mm_set1_epi8('0'));
+		__m128i more = _mm_subs_epu8(value, _mm_set1_epi8(9));
+		unsigned digits =
+		    (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(more, _mm_setzero_si128()));
+
+		if (digits != 0xffff)
+			return p + __builtin_ctz(~digits);
+		p += 16;
+	}
+#endif
+	return json_digits_long(p, end);
 }
 
 #endif

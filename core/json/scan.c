@@ -86,10 +86,12 @@ static inline int token(const char **at, const char *end)
 	for (const char *p = *at; p < end; p++) {
 		unsigned char c = (unsigned char)*p;
 
-		if (c <= ' ' && (spaces >> c & 1))
-			continue;
-		*at = p;
-		return c;
+		if (c > ' ' || !(spaces >> c & 1)) {
+			*at = p;
+			return c;
+		}
+		if (c == '\n')
+			p = json_blanks_end(p + 1, end) - 1;
 	}
 	*at = end;
 	return -1;

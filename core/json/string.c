@@ -39,6 +39,12 @@ static void put_code_point(struct json_scan *s, uint32_t cp)
 	json_put(s, out, n);
 }
 
+/* json_put() of bytes that follow each other in the piece: behind those that fit. */
+static inline const char *put_run(struct json_scan *s, const char *p, const char *stop)
+{
+	return s->sink == SINK_NONE ? stop : p + json_put(s, p, (size_t)(stop - p));
+}
+
 const char *json_begin_string(struct json_scan *s, const char *p, const char *plain,
                               const char *end, bool key)
 {
@@ -54,7 +60,7 @@ const char *json_begin_string(struct json_scan *s, const char *p, const char *pl
 		if (!s->key_over && !s->key)
 			s->key = arena_alloc(s->arena, s->plan->key_max);
 	}
-	p += json_put(s, p, (size_t)(plain - p));
+	p = put_run(s, p, plain);
 	return RARELY(s->error) ? p : json_on_string(s, p, end);
 }
 
@@ -120,61 +126,81 @@ static bool surrogate(uint32_t unit)
 	return unit >= 0xd800 && unit <= 0xdfff;
 }
 
-/* The value of a hex digit; over 15: it is none. */
-static uint32_t hex_of(char c)
-{
-	unsigned char byte = (unsigned char)c;
-	unsigned char folded = byte | 0x20;
+#define HEX 0x10u /* it is a digit; its value is in the four bits below */
+static const unsigned char hex[256] = {
+    ['0'] = HEX | 0,  ['1'] = HEX | 1,  ['2'] = HEX | 2,  ['3'] = HEX | 3,  ['4'] = HEX | 4,
+    ['5'] = HEX | 5,  ['6'] = HEX | 6,  ['7'] = HEX | 7,  ['8'] = HEX | 8,  ['9'] = HEX | 9,
+    ['a'] = HEX | 10, ['b'] = HEX | 11, ['c'] = HEX | 12, ['d'] = HEX | 13, ['e'] = HEX | 14,
+    ['f'] = HEX | 15, ['A'] = HEX | 10, ['B'] = HEX | 11, ['C'] = HEX | 12, ['D'] = HEX | 13,
+    ['E'] = HEX | 14, ['F'] = HEX | 15,
+};
 
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	return folded >= 'a' && folded <= 'f' ? folded - 'a' + 10u : 16;
+static inline uint32_t hex_of(char c)
+{
+	return hex[(unsigned char)c];
 }
 
 /* An escape that is whole, right and alone; what else begins with a backslash is for the machine,
  * from that byte on. */
-static const char *escape(struct json_scan *s, const char *p, const char *end)
+static inline const char *escape(struct json_scan *s, const char *p, const char *end)
 {
 	uint32_t a, b, c, d, unit;
 
-	if (end - p >= 2 && unescaped[(unsigned char)p[1]])
+	if (end - p >= 2 && unescaped[(unsigned char)p[1]]) {
+		if (s->sink == SINK_NONE)
+			return p + 2;
 		return p + 1 + json_put(s, &unescaped[(unsigned char)p[1]], 1);
-	s->state = ST_ESCAPE;
+	}
 	if (end - p < 6 || p[1] != 'u')
-		return p + 1;
+		goto machine;
 	a = hex_of(p[2]), b = hex_of(p[3]), c = hex_of(p[4]), d = hex_of(p[5]);
-	unit = a << 12 | b << 8 | c << 4 | d;
-	if ((a | b | c | d) > 15 || surrogate(unit))
-		return p + 1;
-	s->state = ST_STRING;
-	if (s->sink != SINK_NONE)
-		put_code_point(s, unit);
+	unit = (a & 15) << 12 | (b & 15) << 8 | (c & 15) << 4 | (d & 15);
+	if (!(a & b & c & d & HEX) || surrogate(unit))
+		goto machine;
+	if (s->sink == SINK_NONE)
+		return p + 6;
+	put_code_point(s, unit);
 	return s->error ? p + 5 : p + 6;
+machine:
+	s->state = ST_ESCAPE;
+	return p + 1;
+}
+
+/* A character that is wrong, or that the end of this piece or of the one before breaks off. */
+static const char *broken_character(struct json_scan *s, const char *p, const char *end)
+{
+	do
+		p = utf8_step(s, p);
+	while (p < end && s->utf8_left && !s->error);
+	return p;
 }
 
 const char *json_on_string(struct json_scan *s, const char *p, const char *end)
 {
+	if (RARELY(s->utf8_left))
+		p = broken_character(s, p, end);
 	while (p < end && !s->error) {
-		unsigned char byte = (unsigned char)*p;
-		const char *stop;
+		const char *stop = json_plain_end(s->begin, p, end);
+		unsigned char byte;
 
-		if (RARELY(s->utf8_left)) {
-			p = utf8_step(s, p);
-			continue;
-		}
+		p = put_run(s, p, stop);
+		if (p == end || RARELY(s->error))
+			break;
+		byte = (unsigned char)*p;
 		if (byte == '"')
 			return string_ended(s, p);
 		if (byte == '\\') {
-			p = escape(s, p, end);
+			do
+				p = escape(s, p, end);
+			while (s->state == ST_STRING && !s->error && p < end && *p == '\\');
 			if (s->state != ST_STRING)
-				return p;
-			continue;
-		}
-		if (byte < 0x20)
+				break;
+		} else if (byte < 0x80) {
 			return json_fail(s, JSON_E_SYNTAX, p);
-		stop = byte < 0x80 ? json_plain_end(s->begin, p, end)
-		                   : json_utf8_end(s->begin, p, end);
-		p = stop == p ? utf8_step(s, p) : p + json_put(s, p, (size_t)(stop - p));
+		} else {
+			stop = json_utf8_end(s->begin, p, end);
+			p = stop == p ? broken_character(s, p, end) : put_run(s, p, stop);
+		}
 	}
 	return p;
 }
@@ -219,9 +245,9 @@ const char *json_on_hex(struct json_scan *s, const char *p)
 {
 	uint32_t digit = hex_of(*p);
 
-	if (digit > 15)
+	if (!digit)
 		return json_fail(s, JSON_E_SYNTAX, p);
-	s->unit = s->unit << 4 | digit;
+	s->unit = s->unit << 4 | (digit & 15);
 	if (--s->hex_left == 0)
 		unit_ended(s);
 	return s->error ? p : p + 1;
