@@ -139,6 +139,42 @@ static void on_trailer(struct http_body *b, char c)
 	}
 }
 
+static uint64_t overhead_max(const struct http_body *b)
+{
+	return OVERHEAD_FACTOR * b->total + OVERHEAD_FREE;
+}
+
+/* The size of a chunk with its line end, whole and without extension, or the line end behind a
+ * chunk: their length. 0: byte by byte, then. */
+static size_t framing_at_once(struct http_body *b, const char *p, size_t n)
+{
+	uint64_t size = 0;
+	size_t i = 0;
+
+	if (b->state == STATE_SIZE && b->digits == 0) {
+		/* One digit less than there may be: no overflow is to be thought of. */
+		size_t max = n < CHUNK_DIGITS_MAX ? n : CHUNK_DIGITS_MAX - 1;
+
+		for (int digit; i < max && (digit = http_hex(p[i])) >= 0; i++)
+			size = size << 4 | (unsigned)digit;
+		if (i == 0)
+			return 0;
+	} else if (b->state != STATE_DATA_CR) {
+		return 0;
+	}
+	if (n - i < 2 || p[i] != '\r' || p[i + 1] != '\n' || b->overhead + i + 2 > overhead_max(b))
+		return 0;
+	b->overhead += i + 2;
+	if (b->state == STATE_DATA_CR) {
+		b->state = STATE_SIZE;
+	} else {
+		b->left = size;
+		b->state = size ? STATE_DATA : STATE_TRAILER;
+		b->tstate = TRAILER_START;
+	}
+	return i + 2;
+}
+
 static void on_framing_byte(struct http_body *b, char c)
 {
 	static void (*const states[])(struct http_body * b, char c) = {
@@ -149,7 +185,7 @@ static void on_framing_byte(struct http_body *b, char c)
 
 	/* Tiny chunks with long marks would let a peer make us work far beyond what the body limit
 	 * sees. The trailer section has a limit of its own. */
-	if (b->state != STATE_TRAILER && ++b->overhead > OVERHEAD_FACTOR * b->total + OVERHEAD_FREE)
+	if (b->state != STATE_TRAILER && ++b->overhead > overhead_max(b))
 		bad(b, "too much chunk framing");
 	else
 		states[b->state](b, c);
@@ -185,7 +221,10 @@ enum http_body_result http_body_next(struct http_body *b, const char *data, size
 	while (at < n && b->state < STATE_DONE) {
 		if (b->state == STATE_DATA || b->state == STATE_PLAIN)
 			return take(b, data, n, at, used, data_out);
-		on_framing_byte(b, data[at++]);
+		size_t run = framing_at_once(b, data + at, n - at);
+		if (run == 0)
+			on_framing_byte(b, data[at++]);
+		at += run;
 	}
 	*used = at;
 	if (b->state == STATE_BAD)

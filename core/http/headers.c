@@ -13,7 +13,7 @@ const struct http_field *http_find(const struct http_head *h, struct str name, u
 	for (unsigned i = 0; i < h->nfields; i++) {
 		const struct http_field *f = &h->fields[i];
 
-		if ((f->flags & HTTP_FIELD_DROP) || !str_ieq(f->name, name))
+		if (f->name.n != name.n || (f->flags & HTTP_FIELD_DROP) || !str_ieq(f->name, name))
 			continue;
 		if (index-- == 0)
 			return f;
@@ -94,9 +94,12 @@ static int is_upgrade(void *arg, struct str option)
 
 bool http_asks_upgrade(const struct http_head *h)
 {
+	unsigned i = h->first[HTTP_F_CONNECTION];
 	bool asks = false;
 
-	for (unsigned i = 0; i < h->nfields; i++)
+	if (i == 0)
+		return false;
+	for (i--; i < h->nfields; i++)
 		if (h->fields[i].id == HTTP_F_CONNECTION)
 			asks |= http_list_each(h->fields[i].value, is_upgrade, NULL) != 0;
 	return asks && http_find(h, STR("upgrade"), 0);
