@@ -56,7 +56,7 @@ static bool tells_usage(struct str data)
 	const char *end = data.p + data.n;
 	const char *at = data.p;
 
-	while ((at = memmem(at, (size_t)(end - at), key.p, key.n)) != NULL) {
+	while ((at = json_find((struct str){at, (size_t)(end - at)}, key)) != NULL) {
 		at += key.n;
 		while (at < end && is_space(*at))
 			at++;

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "json/scan.h"
+
 #ifdef JSON_RUN_SSE2
 /* Where the run stops in the blocks before end, at most n of them; NULL: in none. */
 static inline const char *plain_stop(const char **p, const char *end, unsigned n)
@@ -253,4 +255,40 @@ const char *json_blanks_end(const char *p, const char *end)
 	while (p < end && *p == ' ')
 		p++;
 	return p;
+}
+
+const char *json_find(struct str text, struct str quoted)
+{
+#ifdef JSON_RUN_SSE2
+	const __m128i quote = _mm_set1_epi8('"');
+	size_t span = 16 + quoted.n - 1;
+	size_t at = 0;
+
+	/* Few strings are as long as this one. The last block laps over the one before. */
+	while (text.n >= span) {
+		const char *p = text.p + (at < text.n - span ? at : text.n - span);
+		__m128i opens = _mm_cmpeq_epi8(json_load(p), quote);
+		__m128i closes = _mm_cmpeq_epi8(json_load(p + quoted.n - 1), quote);
+		unsigned mask = (unsigned)_mm_movemask_epi8(_mm_and_si128(opens, closes));
+
+		for (; mask; mask &= mask - 1) {
+			const char *found = p + __builtin_ctz(mask);
+
+			if (memcmp(found, quoted.p, quoted.n) == 0)
+				return found;
+		}
+		if (at >= text.n - span)
+			return NULL;
+		at += 16;
+	}
+#endif
+	while (text.n >= quoted.n) {
+		const char *p = memchr(text.p, '"', text.n - quoted.n + 1);
+
+		if (!p || memcmp(p, quoted.p, quoted.n) == 0)
+			return p;
+		text.n -= (size_t)(p + 1 - text.p);
+		text.p = p + 1;
+	}
+	return NULL;
 }

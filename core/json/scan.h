@@ -99,6 +99,9 @@ enum json_error json_finish(struct json_scan *s) MUST_CHECK;
 /* How many of the bytes fed so far may be passed on: all, until the byte that closes the root
  * value; that byte and what follows only after json_finish() has answered JSON_OK. */
 uint64_t json_releasable(const struct json_scan *s);
+/* Where `quoted`, a string with its quotes, first stands in the bytes; NULL: nowhere. For telling
+ * what need not be scanned at all. */
+const char *json_find(struct str text, struct str quoted);
 /* Whether every want has been found or cannot come any more (the root has closed). */
 bool json_settled(const struct json_scan *s);
 
