@@ -34,7 +34,8 @@ static const struct {
     {120000000000, "120"}, {300000000000, "300"}, {600000000000, "600"}};
 
 struct cell {
-	_Atomic uint64_t value; /* modulo 2^64; the count of a histogram is the sum of its buckets */
+	_Atomic uint64_t
+	    value; /* modulo 2^64; the count of a histogram is the sum of its buckets */
 	_Atomic uint64_t sum_ns;
 	_Atomic uint64_t buckets[NBOUNDS + 1]; /* histograms only: other cells are shorter */
 };

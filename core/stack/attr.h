@@ -27,8 +27,8 @@ struct attrs {
 	struct attr *v; /* `few`, or in the arena */
 	unsigned n, cap;
 	uint32_t newest[ATTRS_CHAINS]; /* of the keys that share a chain: 1 + index; 0: none */
-	unsigned taken; /* of ATTRS_MAX, by modules */
-	size_t bytes;   /* likewise of ATTRS_BYTES_MAX */
+	unsigned taken;                /* of ATTRS_MAX, by modules */
+	size_t bytes;                  /* likewise of ATTRS_BYTES_MAX */
 	/* what the line under way may write: set by the run */
 	bool id_write;     /* id.* is taken (kept or dropped when the line has answered) */
 	bool id_fill;      /* identity = "add": only keys that are unset */

@@ -168,8 +168,8 @@ static __attribute__((noinline, cold)) int32_t wrong_answer(const struct merlon_
 
 int32_t hook_answer(struct merlon_ctx *ctx, merlon_tx *tx, int32_t code)
 {
-	const uint32_t may = (ctx->m->codes | MERLON_BIT(MERLON_ERROR)) &
-	                     ~MERLON_BIT(MERLON_TIMEOUT);
+	const uint32_t may =
+	    (ctx->m->codes | MERLON_BIT(MERLON_ERROR)) & ~MERLON_BIT(MERLON_TIMEOUT);
 	bool right = code >= 1 && code <= MERLON_CODE_MAX && (may & MERLON_BIT(code)) &&
 	             (code != MERLON_REPLY || tx_base(tx)->replied);
 

@@ -77,7 +77,8 @@ static bool call_create(struct merlon_ctx *ctx, const merlon_cfg *cfg)
 
 static struct ctx_work *work_new(struct arena *a)
 {
-	uintptr_t at = (uintptr_t)arena_zalloc(a, WORKERS_MAX * sizeof(struct ctx_work) + CACHE_LINE);
+	uintptr_t at =
+	    (uintptr_t)arena_zalloc(a, WORKERS_MAX * sizeof(struct ctx_work) + CACHE_LINE);
 	struct ctx_work *work = (void *)((at + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
 
 	for (unsigned i = 0; i < WORKERS_MAX; i++)

@@ -33,7 +33,7 @@ struct merlon_ctx {
 	void *w[WORKERS_MAX]; /* worker contexts */
 	bool started[WORKERS_MAX];
 	struct ctx_work *work; /* by worker: WORKERS_MAX of them */
-	struct digest_key { /* digest_want(): */
+	struct digest_key {    /* digest_want(): */
 		bool wanted;
 		struct str key; /* wiped with the arena; empty: plain SHA-256 */
 	} digest;

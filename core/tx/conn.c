@@ -149,8 +149,10 @@ static void conn_begin(void *arg)
 	if (c->tx || c->lingering || stream_in(c->s).n == 0)
 		return;
 	c->tx = tx_new(c->w, c);
-	conn_deadline(c, limits(c)->header_timeout);
 	tx_go(c->tx);
+	/* Most heads come whole and never have a deadline of their own. */
+	if (c->tx && tx_in(c->tx, S_PARSE))
+		conn_deadline(c, limits(c)->header_timeout);
 }
 
 static void conn_input(struct conn *c)

@@ -189,32 +189,33 @@ enum step_result group_refuse(merlon_tx *tx, enum conf_group g, struct verdict v
 	return STEP_REFUSE;
 }
 
-enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_ops *ops,
-                            bool reverse)
+static enum step_result group_ended(merlon_tx *tx, enum conf_group g, enum run_status rs)
 {
-	enum run_status rs;
-	if (!tx->step_began) {
-		tx->step_began = true;
-		if (!tx->stack || tx->stack->group[g].none || tx->stack->group[g].n == 0)
-			return STEP_NEXT;
-		tx->base.group_deadline = loop_now(tx->w->base.loop) + GROUP_NS;
-		run_begin(&tx->run, tx->stack, g, ops, tx, &tx->base.attrs);
-		tx->run.reverse = reverse;
-		rs = run_go(&tx->run);
-	} else if (tx->resumed_set) {
-		tx->resumed_set = false;
-		rs = run_resume(&tx->run, tx->resumed);
-	} else {
-		return STEP_WAIT;
-	}
 	if (rs == RUN_WAIT)
 		return STEP_WAIT;
 	tx->base.group_deadline = 0;
-	struct verdict v = run_verdict(&tx->run);
-	if (!v.pass)
-		return group_refuse(tx, g, v);
+	if (!run_passed(&tx->run))
+		return group_refuse(tx, g, run_verdict(&tx->run));
 	/* A reply that its module did not stand by with REPLY is none. */
 	if (tx->refusal.own)
 		tx->refusal = (struct refusal){0};
 	return STEP_NEXT;
+}
+
+enum step_result group_walk(merlon_tx *tx, enum conf_group g, const struct run_ops *ops,
+                            bool reverse)
+{
+	if (tx->step_began) {
+		if (!tx->resumed_set)
+			return STEP_WAIT;
+		tx->resumed_set = false;
+		return group_ended(tx, g, run_resume(&tx->run, tx->resumed));
+	}
+	tx->step_began = true;
+	if (!tx->stack || tx->stack->group[g].none || tx->stack->group[g].n == 0)
+		return STEP_NEXT;
+	tx->base.group_deadline = loop_now(tx->w->base.loop) + GROUP_NS;
+	run_begin(&tx->run, tx->stack, g, ops, tx, &tx->base.attrs);
+	tx->run.reverse = reverse;
+	return group_ended(tx, g, run_go(&tx->run));
 }

@@ -12,6 +12,7 @@
 #include "stack/sink.h"
 #include "stack/streams.h"
 #include "stack/zone.h"
+#include "tx/fieldname.h"
 #include "tx/httpcall.h"
 #include "tx/record.h"
 #include "tx/reply.h"
@@ -35,11 +36,33 @@ static const struct http_head *head_of(merlon_tx *tx, int32_t dir)
 	return dir == MERLON_REQUEST ? &tx->head : tx->rhead;
 }
 
+/* A name as a module gave it. */
+struct asked {
+	enum http_field_id id; /* two names with different ones differ */
+	struct str name;
+	bool lasting; /* the text stays where it is */
+	bool token;
+};
+
+static struct asked asked(struct str name)
+{
+	const struct fieldname *f = fieldname_of(name);
+
+	if (__builtin_expect(f != NULL, 1))
+		return (struct asked){f->id, {f->text, f->n}, true, true};
+	return (struct asked){http_field_id_of(name), name, false, http_is_token(name)};
+}
+
+static bool same_name(const struct asked *a, enum http_field_id id, struct str name)
+{
+	return a->id == id && str_ieq(a->name, name);
+}
+
 /* Whether an edit replaces or removes what the message itself has under that name. */
-static bool edited_away(const merlon_tx *tx, int32_t dir, struct str name)
+static bool edited_away(const merlon_tx *tx, int32_t dir, const struct asked *a)
 {
 	for (const struct edit *e = tx->edits[dir]; e; e = e->next)
-		if (e->op != MERLON_HDR_ADD && str_ieq(e->name, name))
+		if (e->op != MERLON_HDR_ADD && same_name(a, e->id, e->name))
 			return true;
 	return false;
 }
@@ -49,17 +72,18 @@ static int32_t host_header_get(merlon_tx *tx, int32_t dir, struct merlon_str nam
 {
 	if (dir != MERLON_REQUEST && dir != MERLON_RESPONSE)
 		return MERLON_E_INVAL;
-	struct str n = from_merlon(name);
+	const struct asked a = asked(from_merlon(name));
 	const struct http_head *h = head_of(tx, dir);
-	if (h && !edited_away(tx, dir, n)) {
-		for (unsigned i = 0; i < h->nfields; i++)
-			if (str_ieq(h->fields[i].name, n) && index-- == 0) {
+	if (h && !edited_away(tx, dir, &a)) {
+		unsigned first = h->first[a.id];
+		for (unsigned i = first ? first - 1 : h->nfields; i < h->nfields; i++)
+			if (same_name(&a, h->fields[i].id, h->fields[i].name) && index-- == 0) {
 				*out = to_merlon(h->fields[i].value);
 				return 0;
 			}
 	}
 	for (const struct edit *e = tx->edits[dir]; e; e = e->next)
-		if (e->op != MERLON_HDR_DEL && str_ieq(e->name, n) && index-- == 0) {
+		if (e->op != MERLON_HDR_DEL && same_name(&a, e->id, e->name) && index-- == 0) {
 			*out = to_merlon(e->value);
 			return 0;
 		}
@@ -72,9 +96,12 @@ static int32_t host_header_each(merlon_tx *tx, int32_t dir, merlon_header_fn fn,
 		return MERLON_E_INVAL;
 	int32_t r = 0;
 	const struct http_head *h = head_of(tx, dir);
-	for (unsigned i = 0; h && i < h->nfields && !r; i++)
-		if (!edited_away(tx, dir, h->fields[i].name))
-			r = fn(arg, to_merlon(h->fields[i].name), to_merlon(h->fields[i].value));
+	for (unsigned i = 0; h && i < h->nfields && !r; i++) {
+		const struct http_field *f = &h->fields[i];
+		const struct asked a = {.id = f->id, .name = f->name};
+		if (!edited_away(tx, dir, &a))
+			r = fn(arg, to_merlon(f->name), to_merlon(f->value));
+	}
 	for (const struct edit *e = tx->edits[dir]; e && !r; e = e->next)
 		if (e->op != MERLON_HDR_DEL)
 			r = fn(arg, to_merlon(e->name), to_merlon(e->value));
@@ -82,45 +109,50 @@ static int32_t host_header_each(merlon_tx *tx, int32_t dir, merlon_header_fn fn,
 }
 
 /* Names that frame messages, belong to one connection, or are ours alone. */
-static bool edit_forbidden(struct str name)
+static bool edit_forbidden(enum http_field_id id)
 {
 	const uint64_t ours =
 	    HTTP_HOP_FIELDS | HTTP_F_BIT(HTTP_F_HOST) | HTTP_F_BIT(HTTP_F_X_REQUEST_ID);
 
-	return (ours >> http_field_id_of(name)) & 1;
+	return (ours >> id) & 1;
 }
 
-static void edit_append(merlon_tx *tx, int32_t dir, int op, struct str name, struct str value)
+static void edit_append(merlon_tx *tx, int32_t dir, int op, const struct asked *a, struct str value)
 {
 	/* A later SET or DEL ends what earlier edits said of that name. */
 	struct edit **at = &tx->edits[dir];
 	while (*at) {
-		if (op != MERLON_HDR_ADD && str_ieq((*at)->name, name))
+		if (op != MERLON_HDR_ADD && same_name(a, (*at)->id, (*at)->name))
 			*at = (*at)->next;
 		else
 			at = &(*at)->next;
 	}
 	struct edit *e = arena_alloc(&tx->arena, sizeof(*e));
-	*e = (struct edit){NULL, op, arena_str(&tx->arena, name), arena_str(&tx->arena, value)};
+	*e = (struct edit){
+	    .op = op,
+	    .id = a->id,
+	    .name = a->lasting ? a->name : arena_str(&tx->arena, a->name),
+	    .value = arena_str(&tx->arena, value),
+	};
 	*at = e;
 }
 
 static int32_t host_header_edit(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, int32_t op,
                                 struct merlon_str name, struct merlon_str value)
 {
-	struct str n = from_merlon(name);
+	const struct asked a = asked(from_merlon(name));
 	struct str v = from_merlon(value);
 	if ((dir != MERLON_REQUEST && dir != MERLON_RESPONSE) || op < MERLON_HDR_SET ||
-	    op > MERLON_HDR_DEL || !http_is_token(n) || !http_is_field_value(v) || v.n > 8192)
+	    op > MERLON_HDR_DEL || !a.token || v.n > 8192 || !http_is_field_value(v))
 		return MERLON_E_INVAL;
-	if (edit_forbidden(n))
+	if (edit_forbidden(a.id))
 		return MERLON_E_DENIED;
 	if (dir == MERLON_REQUEST && (ctx->group != G_FILTER || tx->upstream_entered))
 		return MERLON_E_DENIED;
 	if (dir == MERLON_RESPONSE && tx->head_sent)
 		return MERLON_E_STATE;
 	if (!tx->shadow_hook)
-		edit_append(tx, dir, op, n, v);
+		edit_append(tx, dir, op, &a, v);
 	return 0;
 }
 
@@ -140,7 +172,7 @@ static int32_t host_reply(merlon_ctx *ctx, merlon_tx *tx, uint32_t status,
 		struct str v = from_merlon(headers[i].value);
 		if (!http_is_token(n) || !http_is_field_value(v))
 			return MERLON_E_INVAL;
-		if (edit_forbidden(n))
+		if (edit_forbidden(http_field_id_of(n)))
 			return MERLON_E_DENIED;
 		copy[i].name = to_merlon(arena_str(&tx->arena, n));
 		copy[i].value = to_merlon(arena_str(&tx->arena, v));

@@ -29,17 +29,15 @@ void digest_feed(merlon_tx *tx, int dir, struct str data)
 		digest_add(tx->digest[dir][i], data);
 }
 
-static char *digest_render(merlon_tx *tx, struct digest *d, bool keyed)
+static struct str digest_render(merlon_tx *tx, struct digest *d, bool keyed)
 {
 	uint8_t sum[SHA256_LEN];
+	const struct str prefix = keyed ? STR("hmac-sha256:") : STR("sha256:");
+	char *text = arena_alloc(&tx->arena, prefix.n + SHA256_HEX + 1);
 	digest_get(d, sum);
-	const char *prefix = keyed ? "hmac-sha256:" : "sha256:";
-	size_t n = strlen(prefix);
-	char *text = arena_alloc(&tx->arena, n + SHA256_HEX + 1);
-	memcpy(text, prefix, n);
-	hex_encode(sum, sizeof(sum), text + n);
-	text[n + SHA256_HEX] = 0;
-	return text;
+	memcpy(text, prefix.p, prefix.n);
+	hex_encode(sum, sizeof(sum), text + prefix.n);
+	return (struct str){text, prefix.n + SHA256_HEX};
 }
 
 /* Bytes that were received and not sent count too, where the body came whole and the upstream got
@@ -76,18 +74,25 @@ void digest_end(merlon_tx *tx, int dir, bool whole)
 	}
 }
 
+static struct str status_text(uint32_t end)
+{
+	static const struct str texts[] = {STR("error"),   STR("success"), STR("denied"),
+	                                   STR("limited"), STR("error"),   STR("aborted")};
+	return end < sizeof(texts) / sizeof(texts[0]) ? texts[end] : texts[0];
+}
+
 const char *record_status(uint32_t end)
 {
-	static const char *const names[] = {"error",   "success", "denied",
-	                                    "limited", "error",   "aborted"};
-	return end < sizeof(names) / sizeof(names[0]) ? names[end] : "error";
+	return status_text(end).p;
 }
 
 static int32_t rec_str(struct merlon_val *out, struct str s)
 {
 	if (!s.p)
 		return MERLON_E_NOENT;
-	*out = (struct merlon_val){.type = MERLON_VAL_STR, .u.str = to_merlon(s)};
+	out->type = MERLON_VAL_STR;
+	out->count = 0;
+	out->u.str = to_merlon(s);
 	return 0;
 }
 
@@ -99,7 +104,7 @@ static int32_t rec_i64(struct merlon_val *out, int64_t v, bool known)
 	return 0;
 }
 
-static int32_t rec_cost(const merlon_tx *tx, struct merlon_val *out)
+static __attribute__((noinline)) int32_t rec_cost(const merlon_tx *tx, struct merlon_val *out)
 {
 	const struct conf_model *m = tx->model;
 	int64_t in = tx->call.tokens_in, given = tx->call.tokens_out;
@@ -112,31 +117,53 @@ static int32_t rec_cost(const merlon_tx *tx, struct merlon_val *out)
 	return 0;
 }
 
-static int32_t rec_attr(merlon_tx *tx, struct merlon_val *out, struct str key)
-{
-	return rec_str(out, attrs_str(&tx->base.attrs, key));
-}
-
-static int32_t rec_hash(merlon_ctx *ctx, merlon_tx *tx, int dir, struct merlon_val *out)
+static __attribute__((noinline)) int32_t rec_hash(const merlon_ctx *ctx, const merlon_tx *tx,
+                                                  int dir, struct merlon_val *out)
 {
 	for (unsigned i = 0; tx->stack && i < tx->stack->ndigests; i++)
 		if (ctx->digest.wanted && str_eq(tx->stack->digests[i]->key, ctx->digest.key))
-			return rec_str(out, str_of(tx->digest_text[dir][i]));
+			return rec_str(out, tx->digest_text[dir][i]);
 	return MERLON_E_NOENT;
 }
 
-static int32_t rec_number(merlon_tx *tx, uint32_t field, struct merlon_val *out)
+static int64_t us_between(uint64_t from, uint64_t to)
 {
-	int64_t up = (int64_t)((tx->upstream_ended - tx->upstream_began) / NS_PER_US);
+	return (int64_t)((to - from) / NS_PER_US);
+}
+
+/* Where a text is made, or lies behind a pointer. */
+static int32_t rec_found(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
+                         struct merlon_val *out)
+{
+	switch (field) {
+	case MERLON_REC_STATUS:
+		return rec_str(out, status_text(tx->end));
+	case MERLON_REC_INPUT_HASH:
+		return rec_hash(ctx, tx, MERLON_REQUEST, out);
+	case MERLON_REC_OUTPUT_HASH:
+		return rec_hash(ctx, tx, MERLON_RESPONSE, out);
+	case MERLON_REC_ROUTE:
+		return rec_str(out, tx->route->conf ? tx->route->conf->name : STR_NONE);
+	case MERLON_REC_STACK:
+		return rec_str(out, tx->stack ? tx->stack->name : STR_NONE);
+	default:
+		return MERLON_E_NOENT;
+	}
+}
+
+static int32_t rec_number(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
+                          struct merlon_val *out)
+{
 	switch (field) {
 	case MERLON_REC_TIMESTAMP:
 		return rec_i64(out, (int64_t)tx->began_wall, true);
 	case MERLON_REC_HTTP_STATUS:
 		return rec_i64(out, tx->status, tx->status > 0);
 	case MERLON_REC_DURATION_US:
-		return rec_i64(out, (int64_t)((tx->ended - tx->began) / NS_PER_US), tx->ended > 0);
+		return rec_i64(out, us_between(tx->began, tx->ended), tx->ended > 0);
 	case MERLON_REC_UPSTREAM_US:
-		return rec_i64(out, up, tx->upstream_began > 0 && tx->upstream_ended > 0);
+		return rec_i64(out, us_between(tx->upstream_began, tx->upstream_ended),
+		               tx->upstream_began > 0 && tx->upstream_ended > 0);
 	case MERLON_REC_INPUT_BYTES:
 		return rec_i64(out, (int64_t)tx->received, true);
 	case MERLON_REC_OUTPUT_BYTES:
@@ -149,52 +176,50 @@ static int32_t rec_number(merlon_tx *tx, uint32_t field, struct merlon_val *out)
 		return rec_i64(out, (int64_t)tx->gw->gen->id, true);
 	case MERLON_REC_COST:
 		return rec_cost(tx, out);
-	default:
-		return MERLON_E_NOENT;
-	}
-}
-
-int32_t host_record_get(merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct merlon_val *out)
-{
-	switch (field) {
-	case MERLON_REC_REQUEST_ID:
-		return rec_str(out, tx->request_id);
-	case MERLON_REC_USER_ID:
-		return rec_attr(tx, out, STR("id.sub"));
-	case MERLON_REC_ORG:
-		return rec_attr(tx, out, STR("id.org"));
-	case MERLON_REC_CREDENTIAL:
-		return rec_attr(tx, out, STR("id.credential"));
-	case MERLON_REC_AUTH_METHOD:
-		return rec_attr(tx, out, STR("id.method"));
-	case MERLON_REC_MODEL_ID:
-		return rec_str(out, tx->call.model);
-	case MERLON_REC_ACTION:
-		return rec_str(out, tx->call.action);
-	case MERLON_REC_STATUS:
-		return rec_str(out, str_of(record_status(tx->end)));
-	case MERLON_REC_REASON:
-		return rec_str(out, tx->reason);
-	case MERLON_REC_INPUT_HASH:
-		return rec_hash(ctx, tx, MERLON_REQUEST, out);
-	case MERLON_REC_OUTPUT_HASH:
-		return rec_hash(ctx, tx, MERLON_RESPONSE, out);
-	case MERLON_REC_SOURCE_IP:
-		return rec_str(out, tx->source);
-	case MERLON_REC_METHOD:
-		return rec_str(out, tx->head.method_text);
-	case MERLON_REC_PATH:
-		return rec_str(out, tx->url.path);
-	case MERLON_REC_ROUTE:
-		return rec_str(out, tx->route->conf ? tx->route->conf->name : STR_NONE);
-	case MERLON_REC_STACK:
-		return rec_str(out, tx->stack ? tx->stack->name : STR_NONE);
 	case MERLON_REC_STREAM:
 		*out = (struct merlon_val){.type = MERLON_VAL_BOOL, .u.i64 = tx->sse};
 		return 0;
 	default:
-		return rec_number(tx, field, out);
+		return rec_found(ctx, tx, field, out);
 	}
+}
+
+/* Where the rest stands: a text of the tx, or an attribute. */
+static const struct place {
+	uint16_t text; /* 0: none, since the base stands there */
+	struct str attribute;
+} places[] = {
+    [MERLON_REC_REQUEST_ID] = {offsetof(merlon_tx, request_id), STR_NONE},
+    [MERLON_REC_USER_ID] = {0, STR("id.sub")},
+    [MERLON_REC_ORG] = {0, STR("id.org")},
+    [MERLON_REC_CREDENTIAL] = {0, STR("id.credential")},
+    [MERLON_REC_AUTH_METHOD] = {0, STR("id.method")},
+    [MERLON_REC_MODEL_ID] = {offsetof(merlon_tx, call.model), STR_NONE},
+    [MERLON_REC_ACTION] = {offsetof(merlon_tx, call.action), STR_NONE},
+    [MERLON_REC_REASON] = {offsetof(merlon_tx, reason), STR_NONE},
+    [MERLON_REC_SOURCE_IP] = {offsetof(merlon_tx, source), STR_NONE},
+    [MERLON_REC_METHOD] = {offsetof(merlon_tx, head.method_text), STR_NONE},
+    [MERLON_REC_PATH] = {offsetof(merlon_tx, url.path), STR_NONE},
+};
+
+static __attribute__((noinline)) int32_t rec_attr(const merlon_tx *tx, struct str key,
+                                                  struct merlon_val *out)
+{
+	return rec_str(out, attrs_str(&tx->base.attrs, key));
+}
+
+int32_t host_record_get(merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct merlon_val *out)
+{
+	if (field < sizeof(places) / sizeof(places[0])) {
+		const struct place *p = &places[field];
+
+		if (p->text)
+			return rec_str(out,
+			               *(const struct str *)(const void *)((char *)tx + p->text));
+		if (p->attribute.p)
+			return rec_attr(tx, p->attribute, out);
+	}
+	return rec_number(ctx, tx, field, out);
 }
 
 int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *out)
@@ -209,7 +234,7 @@ int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *
 	    .group = to_merlon(str_of(conf_group_names[d->line->group])),
 	    .line = to_merlon(l->name),
 	    .module = to_merlon(l->include.n ? l->include : l->module),
-	    .code = to_merlon(str_of(code_name(d->code))),
+	    .code = to_merlon(code_text(d->code)),
 	    .policy = to_merlon(d->policy),
 	};
 	uint32_t n = out->size < sizeof(full) ? out->size : sizeof(full);

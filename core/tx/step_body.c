@@ -11,7 +11,7 @@ static void body_catalogue(merlon_tx *tx, const struct conf_model *m)
 {
 	for (unsigned i = 0; i < m->nattrs; i++) {
 		struct str key = arena_printf(&tx->arena, "res.%.*s", STR_FMT(m->attrs[i].key));
-		attrs_set_str(&tx->base.attrs, key, m->attrs[i].value);
+		attrs_refer(&tx->base.attrs, key, m->attrs[i].value);
 	}
 }
 
@@ -27,10 +27,10 @@ static enum step_result body_resource(merlon_tx *tx)
 	if (m)
 		body_catalogue(tx, m);
 	/* After the entry's, so that an attribute named alike does not stand for the request's. */
-	attrs_set_str(as, STR("res.type"), tx->call.resource_type);
+	attrs_refer(as, STR("res.type"), tx->call.resource_type);
 	if (tx->call.version.p)
-		attrs_set_str(as, STR("res.version"), tx->call.version);
-	attrs_set_str(as, STR("res.id"), tx->call.model);
+		attrs_refer(as, STR("res.version"), tx->call.version);
+	attrs_refer(as, STR("res.id"), tx->call.model);
 	if (tx->call.model.p && !m && tx->gw->gen->conf->models_only)
 		return tx_refuse(tx, 404, "model_not_found", "there is no such model",
 		                 MERLON_END_DENIED);

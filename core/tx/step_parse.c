@@ -33,6 +33,7 @@ static enum step_result parse_refuse(merlon_tx *tx, unsigned status, const char 
 	/* What the head names lies in these bytes, which the connection may let go of. */
 	if (!tx->head_bytes.p)
 		tx->head_bytes = stream_take(tx->c->s, stream_in(tx->c->s).n);
+	conn_deadline(tx->c, tx->gw->gen->conf->limits.header_timeout);
 	tx->refusal.close = true;
 	tx->body_bad = true; /* what follows cannot be told apart from a body */
 	forward_source(tx);

@@ -25,15 +25,24 @@ static enum step_result resolve_refuse(merlon_tx *tx, unsigned status, const cha
 	return tx_refuse(tx, status, code, why, MERLON_END_ERROR);
 }
 
+/* The connection may be gone before the record is written. */
+static struct str resolve_peer(merlon_tx *tx)
+{
+	const struct str peer = str_of(tx->c ? tx->c->peer : NULL);
+	if (!peer.p || str_eq(peer, tx->source))
+		return peer.p ? tx->source : STR_NONE;
+	return arena_str(&tx->arena, peer);
+}
+
 static void resolve_attributes(merlon_tx *tx)
 {
 	struct attrs *as = &tx->base.attrs;
-	attrs_set_str(as, STR("net.source"), tx->source);
-	attrs_set_str(as, STR("net.peer"), str_of(tx->c ? tx->c->peer : NULL));
-	attrs_set_str(as, STR("req.method"), tx->head.method_text);
-	attrs_set_str(as, STR("req.path"), tx->url.path);
-	attrs_set_str(as, STR("req.host"), tx->host);
-	attrs_set_str(as, STR("action"), tx->call.action);
+	attrs_refer(as, STR("net.source"), tx->source);
+	attrs_refer(as, STR("net.peer"), resolve_peer(tx));
+	attrs_refer(as, STR("req.method"), tx->head.method_text);
+	attrs_refer(as, STR("req.path"), tx->url.path);
+	attrs_refer(as, STR("req.host"), tx->host);
+	attrs_refer(as, STR("action"), tx->call.action);
 	if (tx->c && tx->c->tls)
 		tx_tls_attributes(tx);
 }

@@ -25,6 +25,7 @@ enum step_result step_settle(merlon_tx *tx)
 	    .tokens_out = tx->call.tokens_out,
 	    .duration_ns = tx->ended - tx->began,
 	};
+	hooks_together(true);
 	while (tx->settled < tx->nentered) {
 		const struct stack_line *l = tx->entered[tx->nentered - 1 - tx->settled++];
 		if (l->ctx)

@@ -63,7 +63,8 @@ struct refusal {
 };
 struct edit {
 	struct edit *next;
-	int op; /* MERLON_HDR_* */
+	int op;                /* MERLON_HDR_* */
+	enum http_field_id id; /* of the name */
 	struct str name;
 	struct str value;
 };
@@ -146,7 +147,6 @@ struct merlon_tx {
 	size_t charged;    /* of limits.memory */
 	struct body_path up;
 	/* groups */
-	struct run run;
 	struct verdict verdict;
 	struct decision *decisions;
 	unsigned ndecisions, decisions_cap;
@@ -181,14 +181,17 @@ struct merlon_tx {
 	uint64_t upstream_began, upstream_ended;
 	/* digests: of the bodies as sent */
 	struct digest *digest[2][TX_DIGESTS];
-	char *digest_text[2][TX_DIGESTS]; /* "sha256:<hex>", NULL: unknown */
+	struct str digest_text[2][TX_DIGESTS]; /* "sha256:<hex>", p NULL: unknown */
 	/* the end */
 	uint32_t end; /* MERLON_END_* */
 	struct str reason;
 	uint64_t ended;
-	unsigned settled;   /* of entered, from the end */
-	bool close_refused; /* audit_close of a required line failed */
+	unsigned settled;           /* of entered, from the end */
+	bool close_refused;         /* audit_close of a required line failed */
 	struct http_parser *parser; /* while the head comes in */
+	/* The last member: large, and all that is read of it is set by run_begin(), so tx_new()
+	 * does not clear it. */
+	struct run run;
 };
 
 /* Begins with the first byte of a request. */

@@ -35,6 +35,7 @@ static atomic_uint connections;
 static atomic_uint gone;
 static struct generation *gen;
 static struct merlon_ctx ctx;
+static struct ctx_work ctx_work[WORKERS_MAX];
 static struct build build;
 static const struct merlon_module module_of_ours = {.name = "m"};
 static struct opt_upstream allowed[1];
@@ -78,7 +79,7 @@ static struct generation *gen_make(uint16_t port)
 	return gen_new(1, c, s, WORKERS, released);
 }
 
-static void ctx_init(struct merlon_ctx *x, struct generation *g)
+static void ctx_init(struct merlon_ctx *x, struct ctx_work *work, struct generation *g)
 {
 	memset(x, 0, sizeof(*x));
 	snprintf(build.hash, sizeof(build.hash), "build");
@@ -88,8 +89,9 @@ static void ctx_init(struct merlon_ctx *x, struct generation *g)
 	x->owner = g;
 	x->upstreams = allowed;
 	x->nupstreams = 1;
+	x->work = work;
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		list_init(&x->ops[i]);
+		list_init(&work[i].ops);
 }
 
 static void *worker_main(void *arg)
@@ -173,7 +175,7 @@ static void begin(void)
 			abort();
 	}
 	gen = gen_make(port);
-	ctx_init(&ctx, gen);
+	ctx_init(&ctx, ctx_work, gen);
 	for (unsigned i = 0; i < WORKERS; i++)
 		on(i, attach, gen);
 }
@@ -394,6 +396,7 @@ static void without_waiters_it_ends(void)
 static void a_flight_outlives_its_generation(void)
 {
 	struct merlon_ctx later;
+	static struct ctx_work later_work[WORKERS_MAX];
 	struct asker a = {.worker = 0, .flight = "f"};
 	struct asker b = {.worker = 1, .flight = "f", .ctx = &later};
 
@@ -408,7 +411,7 @@ static void a_flight_outlives_its_generation(void)
 	asked(&a);
 	int fd = accepted();
 	CU_ASSERT(request_read(fd) != NULL);
-	ctx_init(&later, new);
+	ctx_init(&later, later_work, new);
 	asked(&b);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		on(i, instance_stop, &ctx);
