@@ -207,7 +207,7 @@ static struct sink_file *file_find(const char *path)
 
 static struct sink_file *file_new(char *path)
 {
-	struct sink_file *f = xcalloc(1, sizeof(*f));
+	struct sink_file *f = xcalloc_lines(1, sizeof(*f));
 
 	f->path = path;
 	f->label = strrchr(path, '/') + 1;

@@ -48,16 +48,16 @@ struct sink_file {
 	_Atomic bool failed;
 	_Atomic bool busy; /* the writer will look by itself within its period */
 	_Atomic bool full; /* a ring is past SINK_WAKE: do not wait for the timer */
-	_Atomic uint64_t records;
-	_Atomic uint64_t bytes;
 	_Atomic uint64_t refused;
 	struct stat *stat_records;
 	struct stat *stat_bytes;
 	struct stat *stat_errors;
 	struct stat *stat_failed;
 
-	/* the writer's */
-	struct list active; /* among the files it serves */
+	/* the writer's, in other lines than what workers read */
+	_Alignas(CACHE_LINE) struct list active; /* among the files it serves */
+	_Atomic uint64_t records;
+	_Atomic uint64_t bytes;
 	int fd;
 	uint64_t due; /* monotonic ns; 0: nothing is waited for */
 	uint64_t period;
