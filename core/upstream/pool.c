@@ -172,6 +172,7 @@ void server_unref(struct server *s)
 	if (--s->refs > 0)
 		return;
 	list_del(&s->node);
+	list_del(&s->chain);
 	loop_timer_drop(s->pools->loop, &s->expiry);
 	lookup_deinit(s);
 	tls_session_free(s->session);
@@ -216,6 +217,12 @@ static struct str name_of(const struct conf_upstream *u, struct str address)
 	return url_hostport(address, &host, &port) ? host : STR_NONE;
 }
 
+/* Every server is looked up at each reload, on the worker. */
+static struct list *chain_of(struct pools *p, struct str upstream, struct str address)
+{
+	return &p->table[(hash_sip(upstream) * 31 + hash_sip(address)) % POOL_TABLE];
+}
+
 static struct server *server_new(struct pools *p, const struct conf_upstream *u, struct str address)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
@@ -235,6 +242,7 @@ static struct server *server_new(struct pools *p, const struct conf_upstream *u,
 	loop_timer_init(&s->expiry, server_expire, s);
 	lookup_init(s);
 	list_add(&p->servers, &s->node);
+	list_add(chain_of(p, u->name, address), &s->chain);
 	return s;
 }
 
@@ -259,9 +267,9 @@ static struct server *server_use(struct pools *p, const struct conf_upstream *u,
 	uint8_t settings[SHA256_LEN];
 
 	settings_of(u, settings);
-	list_each(it, &p->servers)
+	list_each(it, chain_of(p, u->name, address))
 	{
-		struct server *s = list_entry(it, struct server, node);
+		struct server *s = list_entry(it, struct server, chain);
 
 		if (str_eq(s->upstream, u->name) && str_eq(s->address, address) &&
 		    memcmp(s->settings, settings, sizeof(settings)) == 0)
@@ -341,6 +349,8 @@ void pools_init(struct pools *p, struct loop *l, struct resolver *r, struct bloc
 		p->rng = 1;
 	p->parsers = (struct http_parsers){0};
 	list_init(&p->servers);
+	for (unsigned i = 0; i < POOL_TABLE; i++)
+		list_init(&p->table[i]);
 }
 
 void pools_close_idle(struct pools *p)

@@ -16,13 +16,15 @@
 #include "net/stream.h"
 #include "net/tls.h"
 
+#define POOL_TABLE 256
 /* One a worker. */
 struct pools {
 	struct loop *loop;
 	struct resolver *resolver;
 	struct block_pool *blocks;
-	struct http_parsers parsers; /* for heads of either side */
-	struct list servers;
+	struct http_parsers parsers;   /* for heads of either side */
+	struct list servers;           /* in the order of their making */
+	struct list table[POOL_TABLE]; /* the same by upstream and address */
 	/* Whose stream's event is under way; NULL once that exchange has ended. */
 	struct exchange *under;
 	uint64_t rng; /* xorshift state for two random choices */

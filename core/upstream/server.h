@@ -16,6 +16,7 @@
 
 struct server {
 	struct list node;
+	struct list chain; /* of the pools' table */
 	struct pools *pools;
 	struct str upstream; /* both from the heap */
 	struct str address;
