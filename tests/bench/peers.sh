@@ -4,6 +4,7 @@
 # Sourced by it; work, build, here, up, port, on_peer and on_load come from there.
 # shellcheck shell=bash disable=SC2034,SC2154
 
+njs_module=/usr/lib/nginx/modules/ngx_http_js_module.so
 peer_pid='' upstream_pid='' workers=1 haproxy_more=''
 
 # ---- material ----
@@ -101,7 +102,7 @@ nginx_conf() { # PEER
 	local fields='' hashes='' load='' user='' map='' rule='access_log off;' filter=''
 	[ "$(id -u)" -ne 0 ] || user='user root;'
 	if [ "$1" = nginx-njs ]; then
-		load='load_module /usr/lib/nginx/modules/ngx_http_js_module.so;'
+		load='load_module '"$njs_module;"
 		hashes="js_path $here; js_import audit.js; js_var \$output_hash; js_set \$input_hash audit.input;"
 		fields=',"isha":"$input_hash","osha":"$output_hash"'
 		filter='js_body_filter audit.output buffer_type=buffer;'
@@ -126,7 +127,7 @@ nginx_conf() { # PEER
 		  keepalive_timeout 300s; keepalive_requests 100000000; tcp_nodelay on;
 		  client_max_body_size 16m; client_body_buffer_size 2m; proxy_max_temp_file_size 0;
 		  $map
-		  upstream up { server 127.0.0.1:$up; keepalive 512; keepalive_requests 100000000; keepalive_timeout 300s; }
+		  upstream up { server 127.0.0.1:$up; keepalive 2048; keepalive_requests 100000000; keepalive_timeout 300s; }
 		  server { listen 127.0.0.1:$port backlog=4096; $rule
 		    location / { $filter proxy_pass http://up; proxy_http_version 1.1; proxy_read_timeout 300s;
 		      proxy_set_header Connection ''; proxy_set_header Host \$host; } }
@@ -166,6 +167,20 @@ need() { # PROGRAM PACKAGE
 	}
 }
 
+# What a peer cannot be run without.
+peer_needs() { # PEER
+	case $1 in
+	direct | merlond | merlond-auth | merlond-authz | merlond-limit | merlond-full | merlond-few | merlond-10k | merlond-large) ;;
+	nginx | nginx-key) need nginx nginx ;;
+	nginx-njs)
+		need nginx nginx
+		[ -e "$njs_module" ] || need ngx_http_js_module.so libnginx-mod-http-js
+		;;
+	haproxy | haproxy-tcp) need haproxy haproxy ;;
+	*) usage ;;
+	esac
+}
+
 # A process and all that came from it.
 tree() { # PID
 	local p
@@ -197,12 +212,10 @@ peer_command() { # PEER: sets command, and writes the configuration
 		command=("$build/merlond" -c "$work/conf" -f)
 		;;
 	nginx*)
-		need nginx nginx
 		nginx_conf "$1" >"$work/conf"
 		command=(nginx -c "$work/conf")
 		;;
 	haproxy*)
-		need haproxy haproxy
 		haproxy_conf "$1" >"$work/conf"
 		command=(haproxy -W -db -f "$work/conf")
 		;;
@@ -211,7 +224,7 @@ peer_command() { # PEER: sets command, and writes the configuration
 
 # Waits for an answer. A port that another program has taken for a connection of its own is soon free again.
 peer_start() {
-	local n=0
+	local n=0 again=0
 	to=$port
 	sizes "$peer"
 	if [ "$peer" = direct ]; then
@@ -222,11 +235,11 @@ peer_start() {
 	: >"$work/log"
 	peer_run
 	until load -n 1 -b "$work/chat" && [ "${got[failed]}" -eq 0 ]; do
-		if ! kill -0 "$peer_pid" 2>/dev/null; then
+		if ! kill -0 "$peer_pid" 2>/dev/null && [ $((again += 1)) -lt 5 ]; then
 			sleep 1
 			peer_run
 		fi
-		if [ $((n += 1)) -ge 200 ]; then
+		if [ $((n += 1)) -ge 200 ] || [ "$again" -ge 5 ]; then
 			echo "run: $peer gives no answer:" >&2
 			tail -n 5 "$work/log" >&2
 			[ ! -s "$work/error.log" ] || tail -n 5 "$work/error.log" >&2

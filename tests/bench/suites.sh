@@ -7,7 +7,7 @@
 # Who takes part where nobody is named.
 declare -A suite_peers=(
 	[short]="nginx nginx-key haproxy merlond merlond-full"
-	[chat]="haproxy-tcp haproxy nginx nginx-key nginx-njs merlond merlond-auth merlond-authz merlond-limit merlond-full"
+	[chat]="direct haproxy-tcp haproxy nginx nginx-key nginx-njs merlond merlond-auth merlond-authz merlond-limit merlond-full"
 	[body]="haproxy nginx nginx-njs merlond merlond-full"
 	[sse]="direct haproxy nginx nginx-njs merlond merlond-full"
 	[calls]="haproxy-tcp haproxy nginx nginx-key merlond merlond-full"
@@ -47,9 +47,12 @@ failures() { # TEST
 	reload:nginx* | reload:haproxy*) return ;;
 	esac
 	failed=$((failed + ${got[failed]}))
-	kill -0 "$upstream_pid" || exit 1
 	echo "  $peer $suite $1: FAILED: ${got[failed]} of $((${got[requests]} + ${got[failed]})):" \
 		"$(for f in resets cut refused status wrong stuck; do echo "${got[$f]:-0} $f,"; done | tr '\n' ' ')"
+	kill -0 "$upstream_pid" 2>/dev/null || {
+		echo "run: the upstream has ended" >&2
+		exit 1
+	}
 }
 
 # Runs a load and records what it cost, for each request or for each chunk.
@@ -72,7 +75,7 @@ measure() { # TEST requests|chunks ARGUMENT...
 		printf "  %-32s %9.2f us %9.0f/s   p50 %.0f p99 %.0f\n", who, n / 1000 / r, s, a, b }'
 }
 
-# Holds connections or streams open; release ends that. Both print nothing.
+# Holds connections or streams open; release ends that.
 hold() { # COUNT ARGUMENT...
 	local n=$1 line=''
 	shift
@@ -81,7 +84,10 @@ hold() { # COUNT ARGUMENT...
 	exec {hold_in}>&"${HOLD[1]}" {hold_out}<&"${HOLD[0]}"
 	eval "exec ${HOLD[1]}>&-"
 	read -r -t 60 -u "$hold_out" line || :
-	[ "$line" = ready ] || echo "  $peer $suite: not all of $n connections could be held"
+	[ "$line" = ready ] || {
+		failed=$((failed + 1))
+		echo "  $peer $suite: FAILED: not all of $n connections could be held"
+	}
 }
 
 release() {

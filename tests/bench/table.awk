@@ -69,12 +69,15 @@ BEGIN {
 	for (i = 1; i <= 10; i++)
 		column("soak", "minute" i, "pss", "%.0f", "PSS KiB, minute " i)
 
-	split("32 8", at, " ")
-	for (i = 1; i <= 2; i++) {
-		goal("plain to nginx, " at[i] " connections", "chat merlond c" at[i] " cpu", "chat nginx c" at[i] " cpu", 0.9)
-		goal("plain to HAProxy, " at[i], "chat merlond c" at[i] " cpu", "chat haproxy c" at[i] " cpu", 0.9)
-		goal("full to nginx-key, " at[i], "chat merlond-full c" at[i] " cpu", "chat nginx-key c" at[i] " cpu", 0.9)
-		goal("full to nginx-njs, " at[i], "chat merlond-full c" at[i] " cpu", "chat nginx-njs c" at[i] " cpu", 0.65)
+	split("chat short chat short", in_suite, " ")
+	split("32 32 8 8", at, " ")
+	for (i = 1; i <= 4; i++) {
+		c = in_suite[i]
+		n = " c" at[i] " cpu"
+		goal("plain to nginx, " at[i] " connections", c " merlond" n, c " nginx" n, 0.9)
+		goal("plain to HAProxy, " at[i], c " merlond" n, c " haproxy" n, 0.9)
+		goal("full to nginx-key, " at[i], c " merlond-full" n, c " nginx-key" n, 0.9)
+		goal("full to nginx-njs, " at[i], c " merlond-full" n, c " nginx-njs" n, 0.65)
 	}
 	goal("plain to the better, 32 KiB", "body merlond b32768 cpu", "body better b32768 cpu", 1)
 	goal("plain to the better, 1 MiB", "body merlond b1048576 cpu", "body better b1048576 cpu", 1)
