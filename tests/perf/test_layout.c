@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Where things lie: what two workers write on the way of a request shares no cache line, and what
- * all of them read there is not in a line that one of them writes. A line that goes to and fro
+ * all of them read there is not in a line that one of them writes. A line that goes back and forth
  * between two processors costs as much as a lock. Zones and counters keep their structs to
  * themselves, so their sources are compiled in here.
  */
