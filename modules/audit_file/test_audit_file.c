@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 
@@ -394,9 +395,58 @@ static void options_are_checked(void)
 	close_line();
 }
 
+/* Texts are copied in words that overlap: one byte of each kind at each place of each length. */
+static void a_byte_is_escaped_wherever_it_stands(void)
+{
+	static const struct {
+		char byte;
+		const char *stands;
+	} kinds[] = {{'x', "x"},        {'"', "\\\""},      {'\\', "\\\\"}, {'\n', "\\u000a"},
+	             {0x7f, "\\u007f"}, {' ', " "},         {'~', "~"},     {'\x80', "\\ufffd"},
+	             {'\0', "\\u0000"}, {'\xff', "\\ufffd"}};
+	char got[2048], want[256];
+
+	for (size_t n = 1; n <= 50; n++) {
+		for (size_t i = 0; i < n * (sizeof(kinds) / sizeof(kinds[0])); i++) {
+			size_t at = i % n, kind = i / n;
+			char *text = malloc(n); /* no byte more: what reads on is found */
+			memset(text, 'a', n);
+			text[at] = kinds[kind].byte;
+			struct merlon_str s = record_notice(
+			    0, TXT("e"), (struct merlon_str){text, n}, got, sizeof(got) - 1);
+			got[s.len] = '\0';
+			snprintf(want, sizeof(want), "\"reason\":\"%.*s%s%.*s\",", (int)at,
+			         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			         kinds[kind].stands, (int)(n - at - 1),
+			         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+			CU_ASSERT_PTR_NOT_NULL(strstr(got, want));
+			free(text);
+		}
+	}
+}
+
+/* What does not fit by a byte is not there at all. */
+static void a_record_fits_exactly_or_not(void)
+{
+	char got[2048];
+	uint64_t n = record_notice(1, TXT("torn"), TXT("moved"), got, sizeof(got)).len;
+
+	CU_ASSERT_TRUE_FATAL(n > 0);
+	for (uint64_t cap = 0; cap < n; cap++) {
+		char *small = malloc(cap + 1);
+		CU_ASSERT_EQUAL(record_notice(1, TXT("torn"), TXT("moved"), small, cap).len, 0);
+		free(small);
+	}
+	char *exact = malloc(n);
+	CU_ASSERT_EQUAL(record_notice(1, TXT("torn"), TXT("moved"), exact, n).len, n);
+	CU_ASSERT_EQUAL(memcmp(exact, got, n), 0);
+	free(exact);
+}
+
 UNIT_MAIN("audit_file", UNIT(a_full_record_is_written_to_the_byte),
           UNIT(unknown_fields_are_null_and_all_are_there), UNIT(the_chain_goes_on),
           UNIT(a_damaged_last_line_stops_the_sink), UNIT(a_torn_line_is_recorded),
           UNIT(texts_are_escaped), UNIT(every_byte_makes_valid_json),
           UNIT(overlong_texts_are_cut_and_the_record_always_fits), UNIT(wrong_kinds_are_null),
-          UNIT(a_file_that_fails_is_unavailable), UNIT(options_are_checked))
+          UNIT(a_file_that_fails_is_unavailable), UNIT(options_are_checked),
+          UNIT(a_byte_is_escaped_wherever_it_stands), UNIT(a_record_fits_exactly_or_not))

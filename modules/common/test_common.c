@@ -401,6 +401,61 @@ static void windows_at_their_bounds(void)
 	CU_ASSERT_EQUAL(window_used(&w), 3);
 }
 
+static void numbers_are_written_as_printf_does(void)
+{
+	uint64_t v = 1;
+
+	for (int i = 0; i < 64; i++, v *= 2) {
+		for (uint64_t k = 0; k < 3; k++) {
+			char got[TXT_U64_LEN], want[24];
+			int n =
+			    snprintf(want, sizeof(want), "%llu", (unsigned long long)(v - 1 + k));
+			CU_ASSERT_EQUAL(txt_u64(got, v - 1 + k), (size_t)n);
+			CU_ASSERT_EQUAL(memcmp(got, want, (size_t)n), 0);
+		}
+	}
+	for (v = 10; v < UINT64_MAX / 10; v *= 10) {
+		char got[TXT_U64_LEN];
+		CU_ASSERT_EQUAL(txt_u64(got, v - 1) + 1, txt_u64(got, v));
+	}
+}
+
+static void hex_of_any_length_is_read_back(void)
+{
+	uint8_t bytes[256], back[256];
+	char hex[512], want[3];
+
+	for (unsigned i = 0; i < 256; i++)
+		bytes[i] = (uint8_t)(i * 167);
+	for (size_t n = 0; n <= 256; n++) {
+		memset(hex, 'X', sizeof(hex));
+		txt_hex(bytes, n, hex);
+		CU_ASSERT_EQUAL(txt_unhex((struct merlon_str){hex, 2 * n}, back), 0);
+		CU_ASSERT_EQUAL(memcmp(bytes, back, n), 0);
+		CU_ASSERT_TRUE(n == 256 || hex[2 * n] == 'X');
+	}
+	for (unsigned i = 0; i < 256; i++) {
+		snprintf(want, sizeof(want), "%02x", bytes[i]);
+		CU_ASSERT_EQUAL(memcmp(hex + 2 * (size_t)i, want, 2), 0);
+	}
+}
+
+static void sums_are_the_same_only_if_all_bytes_are(void)
+{
+	uint8_t a[40], b[40];
+
+	memset(a, 7, sizeof(a));
+	for (size_t n = 0; n <= sizeof(a); n++) {
+		memcpy(b, a, sizeof(b));
+		CU_ASSERT_EQUAL(sha_same(a, b, n), 1);
+		for (size_t i = 0; i < sizeof(a); i++) {
+			b[i] ^= 0x80;
+			CU_ASSERT_EQUAL(sha_same(a, b, n), i >= n);
+			b[i] ^= 0x80;
+		}
+	}
+}
+
 UNIT_MAIN("common", UNIT(globs_match_whole_texts), UNIT(controls_are_not_plain),
           UNIT(a_line_takes_a_part_of_long_names_and_no_more_than_it_holds),
           UNIT(a_bearer_token_is_what_stands_behind_the_scheme), UNIT(utf8_is_as_in_rfc3629),
@@ -410,4 +465,5 @@ UNIT_MAIN("common", UNIT(globs_match_whole_texts), UNIT(controls_are_not_plain),
           UNIT(the_table_finds_what_was_put), UNIT(suggestions_are_near), UNIT(sha_is_sha256),
           UNIT(no_interval_holds_more_than_the_limit),
           UNIT(a_steady_client_below_15_16_is_never_refused), UNIT(the_wait_is_exact),
-          UNIT(windows_at_their_bounds))
+          UNIT(windows_at_their_bounds), UNIT(numbers_are_written_as_printf_does),
+          UNIT(hex_of_any_length_is_read_back), UNIT(sums_are_the_same_only_if_all_bytes_are))
