@@ -42,7 +42,7 @@ struct api_call {
 	bool model_required;
 	bool ended;     /* the body, and it is good */
 	bool has_usage; /* answers may tell of usage */
-	struct json_value usage_values[API_USAGE_WANTS];
+	struct json_value *usage_values; /* API_USAGE_WANTS of them, with the scan */
 	struct json_scan *usage_scan;
 	struct sse sse;
 	bool sse_on;

@@ -94,6 +94,7 @@ static struct json_scan *scan_new(struct api_call *c)
 
 	if (!plan.wants)
 		json_plan_init(&plan, nodes, wants, API_USAGE_WANTS);
+	c->usage_values = arena_alloc(c->arena, API_USAGE_WANTS * sizeof(*c->usage_values));
 	return json_begin(c->arena, &plan, c->usage_values, JSON_ROOT_OBJECT);
 }
 

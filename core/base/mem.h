@@ -46,7 +46,7 @@ void arena_pool_deinit(struct arena_pool *pool);
  * the first, and what one holds beyond it is little more than it needs. Without a pool all pages
  * are as the first. Larger requests get a block of their own. */
 #define ARENA_FIRST 5104
-#define ARENA_PAGE 1008
+#define ARENA_PAGE 496
 
 struct arena {
 	struct arena_pool *pool; /* NULL: the heap */

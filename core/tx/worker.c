@@ -14,7 +14,7 @@
 
 #define MEM_STEP (1024 * 1024) /* bytes taken from the budget at once */
 #define HEAD_SCRATCH (160 * 1024)
-#define BLOCKS_KEPT 256
+#define BLOCKS_KEPT 64 /* more would stay touched after a burst: the heap has other uses */
 #define PAGES_KEPT 1024
 
 void worker_init(struct worker *w, unsigned index, struct offload *offload,

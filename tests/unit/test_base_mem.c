@@ -42,7 +42,7 @@ static void pages_return_to_the_pool_up_to_its_limit(void)
 	arena_pool_init(&pool, 3);
 	arena_init(&a, &pool);
 	for (int i = 0; i < 100; i++)
-		memset(arena_alloc(&a, 400), 1, 400);
+		memset(arena_alloc(&a, 200), 1, 200);
 	CU_ASSERT(pool.nfirst == 0 && pool.nfree == 0);
 	arena_deinit(&a);
 	CU_ASSERT(pool.nfirst == 1 && pool.nfree == 3);

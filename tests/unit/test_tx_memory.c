@@ -160,7 +160,7 @@ static void streams_hold(const char *stack, const char *what, size_t most)
 
 static void an_open_stream_of_a_plain_proxy(void)
 {
-	streams_hold(OPEN_STACK, "stream of a plain proxy", 7680);
+	streams_hold(OPEN_STACK, "stream of a plain proxy", 6656);
 }
 
 static void an_open_stream_of_a_full_stack(void)
