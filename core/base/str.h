@@ -17,10 +17,6 @@ struct str {
 };
 
 #define STR(lit) ((struct str){"" lit, sizeof(lit) - 1})
-#define STR_LIT(lit)                                                                               \
-	{                                                                                          \
-		"" lit, sizeof(lit) - 1                                                            \
-	} /* in the initialiser of an array */
 #define STR_NONE ((struct str){NULL, 0})
 #define STR_FMT(s) (int)(s).n, (s).p /* for "%.*s" */
 

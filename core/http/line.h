@@ -10,6 +10,8 @@
 #include "http/scan.h"
 #include "http/write.h"
 
+#define LINE_EXTRA 4 /* ": " and CRLF */
+
 /* Most parts of a head are short, and a call of memcpy() costs more than they do: two stores that
  * overlap do for each range of lengths. */
 static inline char *line_put(char *to, struct str s)
@@ -38,6 +40,14 @@ static inline char *line_put_end(char *to)
 {
 	memcpy(to, "\r\n", 2);
 	return to + 2;
+}
+
+/* A line without its end. */
+static inline char *line_put_field(char *to, struct str name, struct str value)
+{
+	to = line_put(to, name);
+	memcpy(to, ": ", 2);
+	return line_put(to + 2, value);
 }
 
 char *line_room_more(struct http_out *o, size_t n);
@@ -101,6 +111,16 @@ static inline void line_add(struct http_out *o, struct str begin, struct str val
 
 	if (from)
 		line_end(o, from, line_put(line_put(from, begin), value));
+}
+
+/* A name and a value that were looked at where they came in: the name is a token, the value as
+ * http_is_field_value() wants it. */
+static inline void line_add_checked(struct http_out *o, struct str name, struct str value)
+{
+	char *to = line_room(o, name.n + value.n + LINE_EXTRA);
+
+	if (to)
+		line_stored(o, line_put_end(line_put_field(to, name, value)));
 }
 
 /* The value in parts, one behind the other. */

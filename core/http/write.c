@@ -17,8 +17,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define LINE_EXTRA 4 /* ": " and CRLF */
-
 char *line_room_more(struct http_out *o, size_t n)
 {
 	if (o->r == 0)
@@ -75,20 +73,13 @@ void http_out_status(struct http_out *o, unsigned status)
 	line_add_text(o, STR("\r\n"));
 }
 
-static inline char *put_field(char *to, struct str name, struct str value)
-{
-	to = line_put(to, name);
-	memcpy(to, ": ", 2);
-	return line_put(to + 2, value);
-}
-
 void http_out_field(struct http_out *o, struct str name, struct str value)
 {
 	if (!is_name(name))
 		line_invalid(o);
 	char *to = line_room(o, name.n + value.n + LINE_EXTRA);
 	if (to)
-		line_end(o, to, put_field(to, name, value));
+		line_end(o, to, line_put_field(to, name, value));
 }
 
 void line_add_parts(struct http_out *o, struct str begin, const struct str *parts, unsigned n)
@@ -179,7 +170,7 @@ void http_out_fields(struct http_out *o, const struct http_head *h, uint64_t ski
 			run.n += f->name.n + f->value.n + LINE_EXTRA;
 			continue;
 		}
-		to = line_put_end(put_field(line_put(to, run), f->name, f->value));
+		to = line_put_end(line_put_field(line_put(to, run), f->name, f->value));
 		run.n = 0;
 	}
 	line_stored(o, line_put(to, run));

@@ -212,9 +212,8 @@ static void out_forwarded_line(struct http_out *o, struct str before, struct str
 	static const struct {
 		struct str begin, end;
 	} marks[2][2] = {
-	    {{STR_LIT("for="), STR_LIT(";proto=http")}, {STR_LIT("for="), STR_LIT(";proto=https")}},
-	    {{STR_LIT("for=\"["), STR_LIT("]\";proto=http")},
-	     {STR_LIT("for=\"["), STR_LIT("]\";proto=https")}},
+	    {{STR("for="), STR(";proto=http")}, {STR("for="), STR(";proto=https")}},
+	    {{STR("for=\"["), STR("]\";proto=http")}, {STR("for=\"["), STR("]\";proto=https")}},
 	};
 	bool v6 = str_find(peer, ':') >= 0;
 	struct str node = str_eq(peer, STR("unix")) ? STR("_unix") : peer;
@@ -322,7 +321,7 @@ static void out_own(merlon_tx *tx, const struct conf_upstream *u, const struct f
 {
 	for (const struct edit *e = tx->edits[MERLON_REQUEST]; e; e = e->next)
 		if (e->op != MERLON_HDR_DEL && !identity_names(u, e->name))
-			http_out_field(o, e->name, e->value);
+			line_add_checked(o, e->name, e->value);
 	line_add_text(o, buf_str(&l->own));
 	for (unsigned i = 0; i < u->nidentity; i++)
 		if (identity[i].p)

@@ -22,7 +22,7 @@ void reply_common(merlon_tx *tx, struct http_out *o)
 {
 	for (const struct edit *e = tx->edits[MERLON_RESPONSE]; e; e = e->next)
 		if (e->op != MERLON_HDR_DEL)
-			http_out_field(o, e->name, e->value);
+			line_add_checked(o, e->name, e->value);
 	line_add(o, STR("x-request-id: "), tx->request_id);
 }
 

@@ -18,6 +18,31 @@ static void case_is_folded_for_ascii_only(void)
 	CU_ASSERT(str_ieq(STR_NONE, STR("")));
 }
 
+/* Whatever the length and the place. */
+static void one_byte_that_differs_is_seen(void)
+{
+	char x[40], y[40];
+	bool ok = true;
+
+	for (unsigned n = 1; n < sizeof(x); n++) {
+		const struct str a = {x, n}, b = {y, n};
+		for (unsigned i = 0; i < n * 256; i++) {
+			unsigned at = i / 256, c = i % 256;
+			bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+			memset(x, 'Q', n);
+			memset(y, 'q', n);
+			x[at] = (char)c;
+			y[at] = (char)(c ^ 0x20);
+			ok &= str_ieq(a, b) == letter;
+			y[at] = (char)c;
+			ok &= str_ieq(a, b);
+			y[at] = (char)(c ^ 0x80);
+			ok &= !str_ieq(a, b);
+		}
+	}
+	CU_ASSERT(ok);
+}
+
 static void prefixes_and_suffixes(void)
 {
 	CU_ASSERT(str_starts(STR("/v1/models"), STR("/v1/")));
@@ -241,8 +266,8 @@ static void a_copy_ends_with_nul(void)
 	free(z);
 }
 
-UNIT_MAIN("str", UNIT(case_is_folded_for_ascii_only), UNIT(prefixes_and_suffixes),
-          UNIT(trim_takes_spaces_and_tabs_only), UNIT(split_yields_empty_parts),
-          UNIT(integers_take_digits_alone), UNIT(globs), UNIT(durations), UNIT(sizes), UNIT(rates),
-          UNIT(suggestions_take_the_nearest_word), UNIT(utf8_is_the_rfc_s),
-          UNIT(a_copy_ends_with_nul))
+UNIT_MAIN("str", UNIT(case_is_folded_for_ascii_only), UNIT(one_byte_that_differs_is_seen),
+          UNIT(prefixes_and_suffixes), UNIT(trim_takes_spaces_and_tabs_only),
+          UNIT(split_yields_empty_parts), UNIT(integers_take_digits_alone), UNIT(globs),
+          UNIT(durations), UNIT(sizes), UNIT(rates), UNIT(suggestions_take_the_nearest_word),
+          UNIT(utf8_is_the_rfc_s), UNIT(a_copy_ends_with_nul))

@@ -298,6 +298,64 @@ static void long_formatted_values_are_whole(void)
 	buf_deinit(&b);
 }
 
+/* Lines that came otherwise than they are written stand between ones that are copied together. */
+static void lines_are_written_alike_however_they_came(void)
+{
+	const struct str head =
+	    STR("GET / HTTP/1.1\r\nHost: a\r\nA:b\r\nC: d\r\nE:\tf\r\nG:  h\r\nI: j \r\nK:\r\n"
+	        "L: \r\nTE: gone\r\nM: n\r\nO: p\r\n\r\n");
+	static const char want[] = "Host: a\r\nA: b\r\nC: d\r\nE: f\r\nG: h\r\nI: j\r\nK: \r\n"
+				   "L: \r\nM: n\r\nO: p\r\n";
+	struct message m;
+
+	message_init(&m, false, head);
+	passed_on(&m, 0, want);
+	message_init(&m, false, head);
+	passed_on(&m, HTTP_F_BIT(HTTP_F_HOST), want + sizeof("Host: a\r\n") - 1);
+}
+
+/* Every length up to that of a few vectors: as text, and with a control byte in each place. */
+static void lines_of_every_length(void)
+{
+	char value[80], name[80], want[200];
+	struct buf b;
+	struct http_out o = {.b = &b};
+
+	buf_init(&b, 4096);
+	for (unsigned i = 0; i < sizeof(value); i++) {
+		value[i] = (char)('a' + i % 26);
+		name[i] = (char)('A' + i % 26);
+	}
+	for (unsigned n = 1; n < sizeof(value); n++) {
+		const struct str v = {value, n}, k = {name, n};
+		buf_reset(&b);
+		http_out_field(&o, k, v);
+		line_add(&o, STR("X: "), v);
+		line_add_checked(&o, k, v);
+		snprintf(want, sizeof(want), "%.*s: %.*s\r\n", STR_FMT(k), STR_FMT(v));
+		CU_ASSERT_EQUAL(o.r, 0);
+		CU_ASSERT_EQUAL(b.n, 5 * n + 13);
+		CU_ASSERT(memcmp(b.p, want, 2 * n + 4) == 0);
+		CU_ASSERT(memcmp(b.p + 2 * n + 7, value, n) == 0);
+		CU_ASSERT(memcmp(b.p + 3 * n + 9, want, strlen(want)) == 0);
+		for (unsigned i = 0; i < n; i++) {
+			char was = value[i];
+			value[i] = i % 2 ? '\n' : '\x7f';
+			buf_reset(&b);
+			line_add(&o, STR("X: "), v);
+			CU_ASSERT(o.r == -EINVAL && b.n == 0);
+			o.r = 0;
+			value[i] = was;
+			name[i] = ':';
+			http_out_field(&o, k, v);
+			CU_ASSERT(o.r == -EINVAL && b.n == 0);
+			o.r = 0;
+			name[i] = (char)('A' + i % 26);
+		}
+	}
+	buf_deinit(&b);
+}
+
 static int written(struct str name, struct str value)
 {
 	struct buf b;
@@ -377,6 +435,7 @@ UNIT_MAIN("http_fields", UNIT(names_have_ids_in_any_case),
           UNIT(responses_lose_hop_by_hop_only), UNIT(connection_is_obeyed_wherever_it_stands),
           UNIT(find_counts_what_is_not_dropped), UNIT(lists_are_cut_at_commas),
           UNIT(tokens_and_values), UNIT(heads_are_written), UNIT(parts_make_one_value),
-          UNIT(long_formatted_values_are_whole), UNIT(no_field_begins_a_line_of_its_own),
+          UNIT(long_formatted_values_are_whole), UNIT(lines_are_written_alike_however_they_came),
+          UNIT(lines_of_every_length), UNIT(no_field_begins_a_line_of_its_own),
           UNIT(no_target_begins_a_line_of_its_own), UNIT(ceiling_of_the_buffer_travels_up),
           UNIT(reasons_are_known))

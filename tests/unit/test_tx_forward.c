@@ -51,6 +51,42 @@ static void heads_are_rewritten(void)
 	frame_end();
 }
 
+static void heads_of_any_size_are_forwarded(void)
+{
+	char fields[24 * 1024] = "";
+	unsigned n = 0;
+	frame_begin(OPEN_STACK AUDIT,
+	            "headers = ( { name = \"Authorization\"; value = \"Bearer up\"; } );", NULL,
+	            NULL);
+	client_open("192.0.2.7", false);
+	/* past what one block holds */
+	for (unsigned i = 0; n < 20 * 1024; i++)
+		n += (unsigned)snprintf(fields + n, sizeof(fields) - n, "X-%u: %01000u\r\n", i, i);
+	sent(fields);
+	HAS(got, fields);
+	HAS(got, "\r\nAuthorization: Bearer up\r\nX-Request-Id: ");
+	HAS(got, "\r\nForwarded: for=192.0.2.7;proto=http\r\n");
+	done();
+	frame_end();
+}
+
+static void nodes_are_quoted_where_they_must_be(void)
+{
+	frame_begin(OPEN_STACK AUDIT, NULL, TRUST, NULL);
+	client_open("2001:db8::7", false);
+	sent("Forwarded: for=1.1.1.1\r\n");
+	HAS(got, "\r\nX-Forwarded-For: 2001:db8::7\r\n");
+	HAS(got, "\r\nForwarded: for=\"[2001:db8::7]\";proto=http\r\n");
+	done();
+	shut(&upstream_fd);
+	client_open("10.0.0.1", false);
+	sent("Forwarded: for=1.1.1.1\r\nX-Forwarded-Proto: https\r\nForwarded: for=_x\r\n");
+	HAS(got, "\r\nX-Forwarded-Proto: https\r\n");
+	HAS(got, "\r\nForwarded: for=1.1.1.1, for=_x, for=10.0.0.1;proto=http\r\n");
+	done();
+	frame_end();
+}
+
 static void traces_go_on(void)
 {
 #define TRACE "00-0af7651916cd43dd8448eb211c80319c-"
@@ -252,7 +288,8 @@ static void memory_is_taken_in_steps_and_given_back(void)
 	frame_end();
 }
 
-UNIT_MAIN("tx forward", UNIT(heads_are_rewritten), UNIT(traces_go_on),
+UNIT_MAIN("tx forward", UNIT(heads_are_rewritten), UNIT(heads_of_any_size_are_forwarded),
+          UNIT(nodes_are_quoted_where_they_must_be), UNIT(traces_go_on),
           UNIT(proxies_are_believed_as_far_as_they_are_trusted), UNIT(request_ids),
           UNIT(unfinished_heads_are_recorded), UNIT(routes_and_models),
           UNIT(the_catalogue_finds_what_looking_at_all_finds),

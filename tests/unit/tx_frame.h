@@ -182,6 +182,8 @@ static inline void frame_end(void)
 static inline void client_open(const char *peer, bool half_close)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET};
+	struct sockaddr_in6 sa6 = {.sin6_family = AF_INET6};
+	bool v6 = inet_pton(AF_INET6, peer, &sa6.sin6_addr) == 1;
 	int fds[2];
 
 	shut(&client);
@@ -191,7 +193,8 @@ static inline void client_open(const char *peer, bool half_close)
 		abort();
 	fcntl(fds[1], F_SETFL, O_NONBLOCK);
 	client = fds[0];
-	conn_accept(&w, fds[1], (struct sockaddr *)&sa, sizeof(sa), half_close);
+	conn_accept(&w, fds[1], v6 ? (struct sockaddr *)&sa6 : (struct sockaddr *)&sa,
+	            v6 ? sizeof(sa6) : sizeof(sa), half_close);
 }
 
 static inline void client_sendn(const char *p, size_t n)
