@@ -112,7 +112,11 @@ bool http_is_token(struct str s)
 
 bool http_is_field_value(struct str s)
 {
-	return scan_value(s.p, 0, s.n) == s.n && str_trim(s).n == s.n;
+	if (s.n == 0)
+		return true;
+	/* Of what a value may hold only SP and HTAB are not above SP. */
+	return (uint8_t)s.p[0] > ' ' && (uint8_t)s.p[s.n - 1] > ' ' &&
+	       scan_value(s.p, 0, s.n) == s.n;
 }
 
 static const struct {
