@@ -113,6 +113,22 @@ static void byte_order_mark_only_at_the_start(void)
 	      "");
 }
 
+/* Longer than the vectors that look for a line's end, at every place of them. */
+static void long_lines_end_wherever_they_do(void)
+{
+	static const char *const ends[] = {"\n", "\r", "\r\n"};
+
+	for (unsigned k = 0; k < 3; k++) {
+		for (unsigned n = 1; n < 70; n++) {
+			char text[200], expected[100];
+
+			snprintf(text, sizeof(text), "data: %0*d%s%s", (int)n, 0, ends[k], ends[k]);
+			snprintf(expected, sizeof(expected), "<%0*d>", (int)n, 0);
+			check(text, expected);
+		}
+	}
+}
+
 static void events_over_the_ceiling_are_skipped_whole(void)
 {
 	struct str s =
@@ -128,4 +144,4 @@ UNIT_MAIN("http_sse", UNIT(events_end_at_empty_lines), UNIT(lines_end_in_any_of_
           UNIT(empty_line_by_cr_does_not_wait), UNIT(lines_of_data_are_joined),
           UNIT(one_space_behind_the_colon_is_dropped),
           UNIT(other_fields_and_comments_are_stepped_over), UNIT(byte_order_mark_only_at_the_start),
-          UNIT(events_over_the_ceiling_are_skipped_whole))
+          UNIT(long_lines_end_wherever_they_do), UNIT(events_over_the_ceiling_are_skipped_whole))
