@@ -50,7 +50,7 @@ static inline char *line_put_field(char *to, struct str name, struct str value)
 	return line_put(to + 2, value);
 }
 
-char *line_room_more(struct http_out *o, size_t n);
+__attribute__((cold)) char *line_room_more(struct http_out *o, size_t n);
 
 /* Room for what is then stored in place; NULL: an earlier failure, or the ceiling. */
 static inline char *line_room(struct http_out *o, size_t n)
@@ -82,7 +82,7 @@ static inline bool line_is_text(const char *p, size_t n)
 	return scan_value(p, 0, n) == n;
 }
 
-void line_invalid(struct http_out *o);
+__attribute__((cold)) void line_invalid(struct http_out *o);
 
 /* Ends the line that begins at `from`, where there was room. Names and values come from modules and
  * configuration too; none of them may begin a line of its own. */
