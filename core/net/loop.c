@@ -460,7 +460,7 @@ static struct event_base *base_new(void)
 
 struct loop *loop_new(void)
 {
-	struct loop *l = xcalloc(1, sizeof(*l));
+	struct loop *l = xcalloc_lines(1, sizeof(*l));
 
 	l->base = base_new();
 	list_init(&l->ready);

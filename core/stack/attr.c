@@ -195,15 +195,9 @@ static bool writes_identity(const struct attrs *as, const merlon_ctx *by)
 	return as->id_write && (!as->line || as->line == by);
 }
 
-static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
-                        const struct merlon_val *val)
+static int set_known(struct attrs *as, const merlon_ctx *by, const struct id_key *k,
+                     const struct merlon_val *val)
 {
-	const struct id_key *k = id_key_of(key);
-	if (!k)
-		return MERLON_E_DENIED;
-	struct merlon_val list = {.type = MERLON_VAL_STRLIST, .count = 1, .u.list = &val->u.str};
-	if (k->type == MERLON_VAL_STRLIST && val->type == MERLON_VAL_STR)
-		val = &list;
 	if (val->type != k->type) {
 		as->id_lost |= writes_identity(as, by);
 		return MERLON_E_INVAL;
@@ -212,9 +206,9 @@ static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
 	if (!writes_identity(as, by))
 		return 0;
 	if (as->id_fill) {
-		const struct attr *old = attrs_get(as, key);
+		const struct attr *old = attrs_get(as, k->key);
 		if (old && old < as->v + as->fill_mark) {
-			if (str_eq(key, STR("id.org")) && !same_text(&old->val, val))
+			if (str_eq(k->key, STR("id.org")) && !same_text(&old->val, val))
 				as->org_conflict = true;
 			return 0;
 		}
@@ -222,6 +216,26 @@ static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
 	int r = put(as, by, k->key, true, val);
 	as->id_lost |= r != 0;
 	return r;
+}
+
+/* One role may be written as a text. */
+static __attribute__((noinline)) int set_single(struct attrs *as, const merlon_ctx *by,
+                                                const struct id_key *k,
+                                                const struct merlon_val *val)
+{
+	struct merlon_val list = {.type = MERLON_VAL_STRLIST, .count = 1, .u.list = &val->u.str};
+	return set_known(as, by, k, &list);
+}
+
+static int set_identity(struct attrs *as, const merlon_ctx *by, struct str key,
+                        const struct merlon_val *val)
+{
+	const struct id_key *k = id_key_of(key);
+	if (!k)
+		return MERLON_E_DENIED;
+	if (k->type == MERLON_VAL_STRLIST && val->type == MERLON_VAL_STR)
+		return set_single(as, by, k, val);
+	return set_known(as, by, k, val);
 }
 
 /* Whether key is x.<module>.<something>. */

@@ -401,7 +401,7 @@ void ledger_worker_init(struct merlon_worker *w)
 {
 	list_init(&w->links);
 	w->suspended = suspend_table_new();
-	w->ops = xcalloc(1, sizeof(*w->ops));
+	w->ops = xcalloc_lines(1, sizeof(*w->ops));
 	atomic_store_explicit(&workers[w->index], w, memory_order_release);
 	suspend_worker_set(w->index, w);
 }

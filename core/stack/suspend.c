@@ -64,7 +64,7 @@ static void count_stray(void)
 /* ---- the table ---- */
 struct suspend_table *suspend_table_new(void)
 {
-	struct suspend_table *t = xcalloc(1, sizeof(*t));
+	struct suspend_table *t = xcalloc_lines(1, sizeof(*t));
 
 	t->free = NOWHERE;
 	pthread_mutex_init(&t->lock, NULL);
