@@ -40,8 +40,8 @@ struct api_call {
 	struct urlform *urlform;
 	struct form_want field;
 	bool model_required;
-	bool ended;     /* the body, and it is good */
-	bool has_usage; /* answers may tell of usage */
+	bool ended;                      /* the body, and it is good */
+	bool has_usage;                  /* answers may tell of usage */
 	struct json_value *usage_values; /* API_USAGE_WANTS of them, with the scan */
 	struct json_scan *usage_scan;
 	struct sse sse;

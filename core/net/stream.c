@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * A byte stream over one socket. The stream owns its descriptor, the block that it reads into (none
- * while nothing is unread) and the queue of slices to be written.
+ * A byte stream over one socket: its life, its turns and the reading; stream_out.c writes. The
+ * stream owns its descriptor, the block that it reads into (none while nothing is unread) and the
+ * queue of slices to be written.
  *
  * The owner is called from two places only, the descriptor's event and the stream's task, both by
  * way of stream_turn(). Everything else notes what is to be told and puts the task on the loop's
@@ -25,7 +26,6 @@
 
 #define READ_BUDGET (64 * 1024)
 #define READ_MIN 2048 /* less room than this is worth moving a few unread bytes */
-#define IOV_MAX_ONCE 64
 #define CHECK_AFTER (500 * NS_PER_MS)
 
 /* ---- what is to be told ---- */
@@ -57,7 +57,7 @@ static void set_pending(struct stream *s, unsigned what)
 	schedule(s);
 }
 
-static void see_hangup(struct stream *s)
+void stream_see_hangup(struct stream *s)
 {
 	if (s->hangup)
 		return;
@@ -65,7 +65,7 @@ static void see_hangup(struct stream *s)
 	s->pending |= STREAM_HANGUP;
 }
 
-static void see_error(struct stream *s, int err)
+void stream_see_error(struct stream *s, int err)
 {
 	if (s->broken)
 		return;
@@ -142,11 +142,11 @@ static void in_fill(struct stream *s, size_t *budget)
 			s->unsure = false;
 			if (r == 0) {
 				s->eof = true;
-				see_hangup(s);
+				stream_see_hangup(s);
 				s->pending |= STREAM_EOF;
 			} else if (r != -EAGAIN) {
 				s->eof = true;
-				see_error(s, (int)-r);
+				stream_see_error(s, (int)-r);
 			}
 			break;
 		}
@@ -181,125 +181,7 @@ static void stream_check(void *arg)
 	s->unsure = false;
 	err = socket_error(s->fd);
 	if (err)
-		see_error(s, err);
-}
-
-/* ---- writing ---- */
-static void try_shutdown(struct stream *s)
-{
-	if (!s->shut || s->shut_done || s->out.bytes > 0 || s->connecting || s->broken)
-		return;
-	/* ENOTCONN: a reset came first and is told of on its own. */
-	s->shut_done = s->ops->shutdown(s) != -EAGAIN;
-	if (!s->shut_done)
-		s->writable = false;
-}
-
-/* One write of what stands first in c. */
-static ssize_t out_once(struct stream *s, const struct chain *c, size_t *asked)
-{
-	struct iovec iov[IOV_MAX_ONCE];
-	int n = chain_iov(c, iov, IOV_MAX_ONCE);
-
-	*asked = 0;
-	for (int i = 0; i < n; i++)
-		*asked += iov[i].iov_len;
-	return s->ops->write(s, iov, n);
-}
-
-/* Nearly always one piece. */
-static ssize_t out_piece(struct stream *s, const struct chain *c, size_t *asked)
-{
-	struct iovec iov = {(void *)(uintptr_t)c->one.p, c->one.n};
-
-	*asked = c->one.n;
-	return s->ops->write(s, &iov, 1);
-}
-
-static int out_failed(struct stream *s, int err)
-{
-	/* An answer that the peer sent before it broke off is still to be had. */
-	s->readable = true;
-	see_hangup(s);
-	see_error(s, err);
-	return -err;
-}
-
-static int out_write(struct stream *s, struct chain *c)
-{
-	while (s->writable && c->bytes > 0) {
-		size_t asked;
-		ssize_t r = c->ring ? out_once(s, c, &asked) : out_piece(s, c, &asked);
-
-		if (r == -EAGAIN) {
-			s->writable = false;
-			break;
-		}
-		if (r < 0)
-			return out_failed(s, (int)-r);
-		chain_drain(c, (size_t)r);
-		s->written += (size_t)r;
-		s->unsure = false;
-		if ((size_t)r < asked && s->ops == &stream_plain)
-			s->writable = false;
-	}
-	return 0;
-}
-
-/* What is left has to be told of when it is gone. */
-static void out_left(struct stream *s)
-{
-	if (s->out.bytes > 0)
-		s->blocked = true;
-	if (s->out.bytes > STREAM_LOW)
-		s->was_high = true;
-}
-
-int stream_flush(struct stream *s)
-{
-	int r;
-
-	if (s->broken)
-		return -s->err;
-	r = out_write(s, &s->out);
-	if (s->shut)
-		try_shutdown(s);
-	out_left(s);
-	return r;
-}
-
-int stream_offer(struct stream *s, struct chain *c)
-{
-	uint64_t before = s->written;
-	int r;
-
-	if (s->broken)
-		return -s->err;
-	if (s->out.bytes > 0 || s->shut)
-		return 0;
-	r = out_write(s, c);
-	if (s->written == before || r < 0)
-		return r;
-	chain_move(&s->out, c, c->bytes);
-	out_left(s);
-	return 0;
-}
-
-static void out_resume(struct stream *s)
-{
-	s->writable = true;
-	if (s->out.bytes == 0 && !s->shut && !s->blocked)
-		return;
-	if (out_write(s, &s->out) < 0)
-		return;
-	try_shutdown(s);
-	if (s->out.bytes == 0 && s->blocked) {
-		s->blocked = s->was_high = false;
-		s->pending |= STREAM_OUT;
-	} else if (s->out.bytes <= STREAM_LOW && s->was_high) {
-		s->was_high = false;
-		s->pending |= STREAM_OUT;
-	}
+		stream_see_error(s, err);
 }
 
 /* ---- turns ---- */
@@ -344,7 +226,7 @@ static void connect_failed(struct stream *s, int err)
 {
 	s->connecting = s->attend = false;
 	s->eof = true;
-	see_error(s, err);
+	stream_see_error(s, err);
 }
 
 /* The bits that count: none while there is no connection that could carry bytes. */
@@ -400,16 +282,16 @@ static void stream_ready(void *arg, unsigned ready)
 		s->readable = true;
 	if (ready & LOOP_CLOSED) {
 		s->readable = true;
-		see_hangup(s);
+		stream_see_hangup(s);
 	}
 	if (may_be_reset(s, ready)) {
 		int err = socket_error(s->fd);
 
 		if (err)
-			see_error(s, err);
+			stream_see_error(s, err);
 	}
 	if ((ready & LOOP_WRITE) && !s->broken)
-		out_resume(s);
+		stream_out_resume(s);
 	stream_turn(s);
 }
 
@@ -466,7 +348,7 @@ struct stream *stream_dial(struct loop *l, const struct sockaddr *addr, socklen_
 	} else {
 		/* No event will tell of it: a socket without a connection is not watched. */
 		s->eof = true;
-		see_error(s, errno);
+		stream_see_error(s, errno);
 		return s;
 	}
 	s->writable = !s->connecting;
@@ -575,30 +457,6 @@ void stream_poke(struct stream *s)
 		set_pending(s, STREAM_IN);
 }
 
-/* ---- the owner's side of writing ---- */
-void stream_send(struct stream *s, struct slice data)
-{
-	if (s->broken || s->shut) {
-		slice_unref(data);
-		return;
-	}
-	chain_pack(&s->out, s->pool, data);
-}
-
-void stream_send_copy(struct stream *s, const void *p, size_t n)
-{
-	if (!s->broken && !s->shut)
-		chain_copy(&s->out, s->pool, p, n);
-}
-
-int stream_shutdown(struct stream *s)
-{
-	if (s->broken)
-		return -s->err;
-	s->shut = true;
-	return stream_flush(s);
-}
-
 void stream_keep(struct stream *s)
 {
 	static const struct {
@@ -614,16 +472,6 @@ void stream_keep(struct stream *s)
 }
 
 /* ---- questions ---- */
-size_t stream_queued(const struct stream *s)
-{
-	return s->out.bytes;
-}
-
-uint64_t stream_written(const struct stream *s)
-{
-	return s->written;
-}
-
 uint64_t stream_read_total(const struct stream *s)
 {
 	return s->read_total;

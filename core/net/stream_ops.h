@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
- * The inside of a stream, for stream.c and the kinds of sockets below it; nobody else includes
- * this.
+ * The inside of a stream, for stream.c, stream_out.c and the kinds of sockets below them; nobody
+ * else includes this.
  */
 #ifndef NET_STREAM_OPS_H
 #define NET_STREAM_OPS_H
@@ -67,6 +67,12 @@ struct stream {
 
 extern const struct stream_ops stream_plain;
 extern const struct stream_ops stream_over_tls;
+
+/* stream.c: what was seen on the way; it is told in the next turn. */
+void stream_see_hangup(struct stream *s);
+void stream_see_error(struct stream *s, int err);
+/* stream_out.c: the socket can be written again. */
+void stream_out_resume(struct stream *s);
 
 /* As stream_connect(); ops may have a handshake, whose state `tls` is now the stream's. */
 struct stream *stream_dial(struct loop *l, const struct sockaddr *addr, socklen_t len,

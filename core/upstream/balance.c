@@ -29,7 +29,8 @@ struct server *balance(struct upstream *u, uint64_t tried, unsigned *index)
 
 	if (u->nservers == 1) {
 		*index = 0;
-		return !(tried & 1) && (u->probe || health_up(u->servers[0])) ? u->servers[0] : NULL;
+		return !(tried & 1) && (u->probe || health_up(u->servers[0])) ? u->servers[0]
+		                                                              : NULL;
 	}
 	for (unsigned i = 0; i < u->nservers; i++)
 		if (!(tried >> i & 1) && (u->probe || health_up(u->servers[i])))

@@ -43,23 +43,23 @@ static size_t heap(void)
 									    "b", "required", "",   \
 									    "") " ); "             \
 										"ratelimit = "     \
-	                                                                        "( " LINE(         \
+										"( " LINE(         \
 										    "c",           \
 										    "required",    \
 										    "",            \
 										    "") " ); "     \
 											"audit = " \
-	                                                                                "( " LINE( \
+											"( " LINE( \
 											    "z",   \
 											    "requ" \
-	                                                                                    "ire"  \
-	                                                                                    "d",   \
+											    "ire"  \
+											    "d",   \
 											    "",    \
 											    "dige" \
-	                                                                                    "st "  \
-	                                                                                    "= "   \
-	                                                                                    "true" \
-	                                                                                    ";") " );"
+											    "st "  \
+											    "= "   \
+											    "true" \
+											    ";") " );"
 
 static int clients[STREAMS + 1];
 static int models[STREAMS + 1];
