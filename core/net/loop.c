@@ -46,6 +46,7 @@ struct loop {
 	uint32_t heap_cap;
 	uint64_t now; /* 0: not read in this turn */
 	uint64_t wall;
+	bool more; /* see loop_more() */
 	struct event alarm;
 	uint64_t armed; /* deadline that `alarm` waits for, 0: none */
 	struct loop_sig *signals;
@@ -76,6 +77,17 @@ uint64_t loop_wall_us(struct loop *l)
 	if (l->wall == 0)
 		l->wall = clock_real_us();
 	return l->wall;
+}
+
+/* ---- what is under way ---- */
+void loop_set_more(struct loop *l, bool more)
+{
+	l->more = more;
+}
+
+bool loop_more(const struct loop *l)
+{
+	return l->more;
 }
 
 /* ---- messages ---- */

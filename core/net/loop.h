@@ -27,6 +27,10 @@ void loop_stop(struct loop *l); /* any thread; the turn under way is finished */
 /* Time of this turn, read once a turn: monotonic ns, and us since 1970. */
 uint64_t loop_now(struct loop *l);
 uint64_t loop_wall_us(struct loop *l);
+/* Whether more of what is being handed on will follow in this turn: set by who reads a large body
+ * in pieces, heard by who writes them. On the loop's thread. */
+void loop_set_more(struct loop *l, bool more);
+bool loop_more(const struct loop *l);
 
 /* ---- work for another turn ---- */
 /* Runs fn(arg) on the loop's thread; from any thread, in the order of posting. The loop makes and

@@ -45,7 +45,7 @@ static bool can_read(const struct stream *s)
 }
 
 /* A turn is due; within one, stream_turn() sees by itself. */
-static void schedule(struct stream *s)
+void stream_schedule(struct stream *s)
 {
 	if (!s->busy && !s->closed)
 		loop_defer(s->loop, &s->task);
@@ -54,7 +54,7 @@ static void schedule(struct stream *s)
 static void set_pending(struct stream *s, unsigned what)
 {
 	s->pending |= what;
-	schedule(s);
+	stream_schedule(s);
 }
 
 void stream_see_hangup(struct stream *s)
@@ -201,10 +201,15 @@ static void stream_turn(struct stream *s)
 {
 	size_t budget = READ_BUDGET;
 
+	if (s->corked)
+		stream_out_push(s);
 	s->busy = true;
 	for (;;) {
 		in_fill(s, &budget);
+		/* A block came full, and the socket will be read again. */
+		loop_set_more(s->loop, s->readable && budget > 0 && !s->paused);
 		tell(s);
+		loop_set_more(s->loop, false);
 		if (s->closed)
 			return;
 		if (budget == 0 || !can_read(s))
@@ -213,8 +218,8 @@ static void stream_turn(struct stream *s)
 	s->busy = false;
 	if (unread(s) == 0)
 		in_drop(s);
-	if (s->pending || can_read(s))
-		schedule(s);
+	if (s->pending || can_read(s) || s->corked)
+		stream_schedule(s);
 }
 
 static void turn_task(void *arg)
@@ -404,7 +409,7 @@ static void consumed(struct stream *s)
 	if (unread(s) == 0)
 		s->reserve = 0;
 	if (can_read(s) || unread(s) == 0)
-		schedule(s);
+		stream_schedule(s);
 }
 
 struct slice stream_take(struct stream *s, size_t n)
@@ -435,7 +440,7 @@ void stream_in_reserve(struct stream *s, size_t total)
 	if (s->in && s->in->cap - s->pos < total)
 		in_move(s, in_limit(s));
 	if (can_read(s))
-		schedule(s);
+		stream_schedule(s);
 }
 
 void stream_pause(struct stream *s, bool paused)
@@ -448,7 +453,7 @@ void stream_pause(struct stream *s, bool paused)
 	if (unread(s) > 0)
 		set_pending(s, STREAM_IN);
 	else if (can_read(s))
-		schedule(s);
+		stream_schedule(s);
 }
 
 void stream_poke(struct stream *s)

@@ -63,6 +63,8 @@ struct stream {
 	bool shut;     /* no more writing once the queue is empty */
 	bool shut_done;
 	bool unsure; /* see stream_check() */
+	bool more;   /* of the write under way: another follows in this turn */
+	bool corked; /* the last write had `more`: the kernel may keep its end back */
 };
 
 extern const struct stream_ops stream_plain;
@@ -71,8 +73,12 @@ extern const struct stream_ops stream_over_tls;
 /* stream.c: what was seen on the way; it is told in the next turn. */
 void stream_see_hangup(struct stream *s);
 void stream_see_error(struct stream *s, int err);
+/* A turn is due; within one, it is seen there. */
+void stream_schedule(struct stream *s);
 /* stream_out.c: the socket can be written again. */
 void stream_out_resume(struct stream *s);
+/* The writes that were to follow did not: sends what the kernel has kept back. */
+void stream_out_push(struct stream *s);
 
 /* As stream_connect(); ops may have a handshake, whose state `tls` is now the stream's. */
 struct stream *stream_dial(struct loop *l, const struct sockaddr *addr, socklen_t len,

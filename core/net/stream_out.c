@@ -7,6 +7,8 @@
 #include "net/stream_ops.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #define IOV_MAX_ONCE 64
 
@@ -50,8 +52,29 @@ static int out_failed(struct stream *s, int err)
 	return -err;
 }
 
+/* Pieces of a large body that follow each other in one turn leave in segments as large as the
+ * kernel makes them, which halves what it and the peer have to do. TLS writes whole records anyway.
+ */
+static void out_cork(struct stream *s)
+{
+	s->corked = s->more;
+	if (s->corked)
+		stream_schedule(s);
+}
+
+void stream_out_push(struct stream *s)
+{
+	static const int on = 1;
+
+	s->corked = false;
+	/* Setting it anew is what sends (tcp(7)); of a unix socket nothing is kept back. */
+	if (!s->broken)
+		(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 static int out_write(struct stream *s, struct chain *c)
 {
+	s->more = s->ops == &stream_plain && loop_more(s->loop);
 	while (s->writable && c->bytes > 0) {
 		size_t asked;
 		ssize_t r = c->ring ? out_once(s, c, &asked) : out_piece(s, c, &asked);
@@ -65,6 +88,8 @@ static int out_write(struct stream *s, struct chain *c)
 		chain_drain(c, (size_t)r);
 		s->written += (size_t)r;
 		s->unsure = false;
+		if (s->more || s->corked)
+			out_cork(s);
 		if ((size_t)r < asked && s->ops == &stream_plain)
 			s->writable = false;
 	}

@@ -25,12 +25,12 @@ static ssize_t sock_recv(int fd, void *p, size_t n)
 #endif
 }
 
-static ssize_t sock_send(int fd, const void *p, size_t n)
+static ssize_t sock_send(int fd, const void *p, size_t n, int flags)
 {
 #ifdef SYS_sendto
-	return syscall(SYS_sendto, fd, p, n, MSG_NOSIGNAL, NULL, (size_t)0);
+	return syscall(SYS_sendto, fd, p, n, flags, NULL, (size_t)0);
 #else
-	return send(fd, p, n, MSG_NOSIGNAL);
+	return send(fd, p, n, flags);
 #endif
 }
 
@@ -47,12 +47,13 @@ static ssize_t plain_read(struct stream *s, void *p, size_t n)
 static ssize_t plain_write(struct stream *s, const struct iovec *iov, int n)
 {
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+	int flags = MSG_NOSIGNAL | (s->more ? MSG_MORE : 0);
 	ssize_t r;
 
 	/* Nearly always one piece, for which the kernel need not fetch a vector. */
 	do
-		r = n == 1 ? sock_send(s->fd, iov->iov_base, iov->iov_len)
-		           : sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+		r = n == 1 ? sock_send(s->fd, iov->iov_base, iov->iov_len, flags)
+		           : sendmsg(s->fd, &msg, flags);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
 }
