@@ -115,14 +115,34 @@ static void in_move(struct stream *s, size_t size)
 
 static void in_room(struct stream *s)
 {
+	size_t size = s->bulk ? READ_BUDGET : in_limit(s);
 	size_t n = unread(s);
 	size_t room;
 
-	if (n == 0 && s->in && s->in->refs == 1)
+	if (n == 0 && s->in && s->in->cap < size)
+		in_drop(s);
+	else if (n == 0 && s->in && s->in->refs == 1)
 		s->pos = s->in->used = 0;
 	room = s->in ? s->in->cap - s->in->used : 0;
 	if (room == 0 || (room < READ_MIN && n < READ_MIN))
-		in_move(s, in_limit(s));
+		in_move(s, size);
+}
+
+/* A large body is read in blocks of a whole turn: a quarter of the system calls, of the window's
+ * updates, and of the times that the peer is woken. Where it ends or falters, what lies in such a
+ * block moves to a common one, so that few bytes never hold many. */
+static void in_measure(struct stream *s, bool full)
+{
+	struct block *b = s->in;
+
+	s->bulk = full;
+	if (full || b->cap <= in_limit(s) || b->refs > 1 || unread(s) > in_limit(s))
+		return;
+	s->in = block_new(s->pool, in_limit(s));
+	s->in->used = (uint32_t)(b->used - s->pos);
+	memcpy(s->in->data, b->data + s->pos, s->in->used);
+	s->pos = 0;
+	block_unref(b);
 }
 
 /* Reads until the block is full or the socket empty, at most *budget bytes. */
@@ -154,7 +174,8 @@ static void in_fill(struct stream *s, size_t *budget)
 		s->read_total += (size_t)r;
 		s->pending |= STREAM_IN;
 		got += (size_t)r;
-		if ((size_t)r == room)
+		in_measure(s, (size_t)r == room);
+		if (s->bulk)
 			break;
 		if (!s->to_end) {
 			s->readable = false;

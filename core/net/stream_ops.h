@@ -63,6 +63,7 @@ struct stream {
 	bool shut;     /* no more writing once the queue is empty */
 	bool shut_done;
 	bool unsure; /* see stream_check() */
+	bool bulk;   /* the last read filled its room: a large body is under way */
 	bool more;   /* of the write under way: another follows in this turn */
 	bool corked; /* the last write had `more`: the kernel may keep its end back */
 };
