@@ -115,10 +115,6 @@ static inline const struct slice *chain_at(const struct chain *c, uint32_t i)
 {
 	return c->ring ? &c->ring[(c->head + i) & (c->cap - 1)] : &c->one;
 }
-static inline struct slice chain_first(const struct chain *c) /* borrowed, count > 0 */
-{
-	return *chain_at(c, 0);
-}
 void chain_deinit_ring(struct chain *c);
 /* Drops all slices. */
 static inline void chain_deinit(struct chain *c)

@@ -7,6 +7,7 @@
 #include "base/str.h"
 
 #include "base/mem.h"
+#include "base/vector.h"
 
 static unsigned char lower(char c)
 {
@@ -15,23 +16,11 @@ static unsigned char lower(char c)
 	return u >= 'A' && u <= 'Z' ? (unsigned char)(u | 0x20) : u;
 }
 
-/* Eight bytes at once: 'A'..'Z' become small letters, every other byte stays. */
-static uint64_t lower8(uint64_t w)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	uint64_t low7 = w & 0x7f * ones;
-	uint64_t from_a = low7 + (0x80 - 'A') * ones;
-	uint64_t past_z = low7 + (0x7f - 'Z') * ones;
-	return w | ((from_a & ~past_z & ~w & 0x80 * ones) >> 2);
-}
-
 static bool same8(const char *a, const char *b)
 {
-	uint64_t x, y;
+	uint64_t x = word_load(a), y = word_load(b);
 
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return x == y || lower8(x) == lower8(y);
+	return x == y || word_lower(x) == word_lower(y);
 }
 
 bool str_same_folded(const char *a, const char *b, size_t n)

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/utf8.h"
+#include "base/vector.h"
 
 #define DURATION_MAX (UINT64_C(1) << 62)
 #define WORD_MAX 64
@@ -218,54 +220,19 @@ const char *str_suggest(struct str word, const char *const *candidates, size_t n
 	return found;
 }
 
-static bool continuation(unsigned char c)
-{
-	return (c & 0xc0) == 0x80;
-}
-
-/* Length of the well-formed sequence at p, 0: there is none. */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
-{
-	/* The table of RFC 3629 section 4: first bytes, what the second may be, length. */
-	static const struct {
-		unsigned char first, last, lo, hi, len;
-	} forms[] = {
-	    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-	    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-	    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-
-	for (size_t f = 0; f < sizeof(forms) / sizeof(forms[0]); f++) {
-		if (p[0] < forms[f].first || p[0] > forms[f].last)
-			continue;
-		if (n < forms[f].len || p[1] < forms[f].lo || p[1] > forms[f].hi)
-			return 0;
-		for (size_t i = 2; i < forms[f].len; i++)
-			if (!continuation(p[i]))
-				return 0;
-		return forms[f].len;
-	}
-	return 0;
-}
-
 bool str_utf8_valid(struct str s)
 {
-	const unsigned char *p = (const unsigned char *)s.p;
 	size_t i = 0;
 
 	while (i < s.n) {
-		uint64_t word;
 		size_t len = 1;
 
-		if (s.n - i >= sizeof(word)) {
-			memcpy(&word, p + i, sizeof(word));
-			if (!(word & UINT64_C(0x8080808080808080))) {
-				i += sizeof(word);
-				continue;
-			}
+		if (s.n - i >= 8 && !(word_load(s.p + i) & WORD_HIGH)) {
+			i += 8;
+			continue;
 		}
-		if (p[i] >= 0x80)
-			len = utf8_sequence(p + i, s.n - i);
+		if ((unsigned char)s.p[i] >= 0x80)
+			len = utf8_char(s.p + i, s.n - i);
 		if (!len)
 			return false;
 		i += len;

@@ -69,7 +69,7 @@ static inline void line_stored(struct http_out *o, const char *to)
 /* No control but HTAB. */
 static inline bool line_is_text(const char *p, size_t n)
 {
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 	if (n >= 16) {
 		unsigned control = scan_control(p + n - 16);
 

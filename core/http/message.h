@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Heads of requests and responses as the codec sees them: slices into the bytes they were read
- * from.
+ * from, or into those that http_head_moved() has put in their place.
  */
 #ifndef HTTP_MESSAGE_H
 #define HTTP_MESSAGE_H

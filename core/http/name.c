@@ -150,7 +150,7 @@ static __attribute__((noinline)) enum http_field_id id_of_special(struct str nam
  * bit that makes a capital small: by it only a control could pass for one of them. */
 static inline uint64_t differ(uint64_t w, uint64_t lower)
 {
-	return ((w | SCAN_ONES * 0x20) ^ lower) | ((w - SCAN_ONES * 0x20) & ~w & SCAN_HIGH);
+	return ((w | WORD_ONES * 0x20) ^ lower) | ((w - WORD_ONES * 0x20) & ~w & WORD_HIGH);
 }
 
 /* The first and the last four of 4 to 8 bytes. */
@@ -171,10 +171,10 @@ static bool same(const char *name, const char *lower, size_t n)
 		return n == 2 && http_lower(name[0]) == lower[0] && http_lower(name[1]) == lower[1];
 	if (n < 8)
 		return !differ(ends(name, n), ends(lower, n));
-	uint64_t d = differ(scan_word(name), scan_word(lower)) |
-	             differ(scan_word(name + n - 8), scan_word(lower + n - 8));
+	uint64_t d = differ(word_load(name), word_load(lower)) |
+	             differ(word_load(name + n - 8), word_load(lower + n - 8));
 	if (n > 16)
-		d |= differ(scan_word(name + 8), scan_word(lower + 8));
+		d |= differ(word_load(name + 8), word_load(lower + 8));
 	return d == 0;
 }
 
@@ -197,12 +197,12 @@ enum http_field_id http_field_id_of(struct str name)
 	return id_of_special(name);
 }
 
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 /* The known name before the ':' in the sixteen bytes at p; NULL: there is none. What is known is
  * allowed, so most names need no other look. */
 static inline const struct known *known_before_colon(const char *p)
 {
-	__m128i x = scan_load(p);
+	__m128i x = vector_load(p);
 	unsigned colons = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(':')));
 
 	if (colons == 0 || (colons & 1))
@@ -211,7 +211,7 @@ static inline const struct known *known_before_colon(const char *p)
 	const struct known *k = slot_of(p, n);
 	if (k->n != n)
 		return NULL;
-	__m128i same = _mm_cmpeq_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), scan_load(k->name));
+	__m128i same = _mm_cmpeq_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), vector_load(k->name));
 	__m128i text = _mm_cmpgt_epi8(x, _mm_set1_epi8(0x1f));
 	unsigned fits = (unsigned)_mm_movemask_epi8(_mm_and_si128(same, text));
 	return (fits | ~0u << n) == ~0u ? k : NULL;
@@ -220,7 +220,7 @@ static inline const struct known *known_before_colon(const char *p)
 
 size_t http_name_end(const char *d, size_t at, size_t n, unsigned allowed, enum http_field_id *id)
 {
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 	const struct known *k = at + 16 <= n ? known_before_colon(d + at) : NULL;
 
 	if (k) {
@@ -241,11 +241,11 @@ enum http_method http_method_of(struct str token)
 		struct str name;
 		enum http_method method;
 	} methods[] = {
-	    {{"POST", 4}, HTTP_POST},       {{"GET", 3}, HTTP_GET},
-	    {{"HEAD", 4}, HTTP_HEAD},       {{"PUT", 3}, HTTP_PUT},
-	    {{"DELETE", 6}, HTTP_DELETE},   {{"PATCH", 5}, HTTP_PATCH},
-	    {{"OPTIONS", 7}, HTTP_OPTIONS}, {{"CONNECT", 7}, HTTP_CONNECT},
-	    {{"TRACE", 5}, HTTP_TRACE},
+	    {STR("POST"), HTTP_POST},       {STR("GET"), HTTP_GET},
+	    {STR("HEAD"), HTTP_HEAD},       {STR("PUT"), HTTP_PUT},
+	    {STR("DELETE"), HTTP_DELETE},   {STR("PATCH"), HTTP_PATCH},
+	    {STR("OPTIONS"), HTTP_OPTIONS}, {STR("CONNECT"), HTTP_CONNECT},
+	    {STR("TRACE"), HTTP_TRACE},
 	};
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {

@@ -10,45 +10,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
+#include "base/vector.h"
 #include "http/chars.h"
 
-/* Without it the portable twin is built, for machines that lack it and for the tests. */
-#if defined(__SSE2__) && !defined(HTTP_SCAN_PORTABLE)
-#define HTTP_SCAN_SSE2 1
-#include <emmintrin.h>
-#else
-#define HTTP_SCAN_SSE2 0
-#endif
-
-#define SCAN_ONES UINT64_C(0x0101010101010101)
-#define SCAN_HIGH (SCAN_ONES * 0x80)
-
-static inline uint64_t scan_word(const char *p)
-{
-	uint64_t w;
-
-	memcpy(&w, p, sizeof(w));
-	return w;
-}
-
-/* Eight bytes at once: 'A'..'Z' become small letters, every other byte stays. */
-static inline uint64_t scan_lower(uint64_t w)
-{
-	uint64_t low7 = w & ~SCAN_HIGH;
-	uint64_t from_a = low7 + SCAN_ONES * (0x80 - 'A');
-	uint64_t past_z = low7 + SCAN_ONES * (0x7f - 'Z');
-
-	return w | ((from_a & ~past_z & ~w & SCAN_HIGH) >> 2);
-}
-
-#if HTTP_SCAN_SSE2
-static inline __m128i scan_load(const char *p)
-{
-	return _mm_loadu_si128((const __m128i_u *)(const void *)p);
-}
-
+#if VECTOR_SSE2
 /* Bytes from..from+span, wrapping at none: unsigned comparison by the smaller of two. */
 static inline __m128i scan_in(__m128i x, char from, char span)
 {
@@ -60,7 +26,7 @@ static inline __m128i scan_in(__m128i x, char from, char span)
 /* Letters, digits and '-': a bit for each byte that is something else. */
 static inline unsigned scan_not_word(const char *p)
 {
-	__m128i x = scan_load(p);
+	__m128i x = vector_load(p);
 	__m128i letter = scan_in(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 25);
 	__m128i rest = _mm_or_si128(scan_in(x, '0', 9), _mm_cmpeq_epi8(x, _mm_set1_epi8('-')));
 
@@ -70,7 +36,7 @@ static inline unsigned scan_not_word(const char *p)
 /* Controls, HTAB among them, and DEL. */
 static inline unsigned scan_control(const char *p)
 {
-	__m128i x = scan_load(p);
+	__m128i x = vector_load(p);
 	__m128i del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
 
 	return (unsigned)_mm_movemask_epi8(_mm_or_si128(scan_in(x, 0, 0x1f), del));
@@ -79,7 +45,7 @@ static inline unsigned scan_control(const char *p)
 /* What is no visible ASCII. */
 static inline unsigned scan_not_target(const char *p)
 {
-	return (unsigned)_mm_movemask_epi8(scan_in(scan_load(p), 0x21, 0x5d)) ^ 0xffffu;
+	return (unsigned)_mm_movemask_epi8(scan_in(vector_load(p), 0x21, 0x5d)) ^ 0xffffu;
 }
 #endif
 
@@ -94,7 +60,7 @@ static inline size_t scan_class(const char *d, size_t at, size_t n, unsigned cla
 /* class: CHAR_NAME or CHAR_TOKEN */
 static inline size_t scan_name(const char *d, size_t at, size_t n, unsigned class)
 {
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 	for (; at + 16 <= n; at += 16) {
 		unsigned other = scan_not_word(d + at);
 
@@ -109,7 +75,7 @@ static inline size_t scan_name(const char *d, size_t at, size_t n, unsigned clas
 
 static inline size_t scan_value(const char *d, size_t at, size_t n)
 {
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 	for (; at + 16 <= n; at += 16) {
 		unsigned control = scan_control(d + at);
 
@@ -122,11 +88,11 @@ static inline size_t scan_value(const char *d, size_t at, size_t n)
 	}
 #else
 	for (; at + 8 <= n; at += 8) {
-		uint64_t w = scan_word(d + at);
-		uint64_t del = w ^ (SCAN_ONES * 0x7f);
-		uint64_t low = (w - SCAN_ONES * 0x20) & ~w;
+		uint64_t w = word_load(d + at);
+		uint64_t del = w ^ (WORD_ONES * 0x7f);
+		uint64_t low = (w - WORD_ONES * 0x20) & ~w;
 
-		if ((low | ((del - SCAN_ONES) & ~del)) & SCAN_HIGH)
+		if ((low | ((del - WORD_ONES) & ~del)) & WORD_HIGH)
 			break;
 	}
 #endif
@@ -135,7 +101,7 @@ static inline size_t scan_value(const char *d, size_t at, size_t n)
 
 static inline size_t scan_target(const char *d, size_t at, size_t n)
 {
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 	for (; at + 16 <= n; at += 16) {
 		unsigned other = scan_not_target(d + at);
 

@@ -98,12 +98,12 @@ static uint8_t bom_byte(struct sse *s, char c)
 /* The first CR or LF. */
 static size_t line_run(const char *p, size_t at, size_t n)
 {
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 	const __m128i lf = _mm_set1_epi8('\n');
 	const __m128i cr = _mm_set1_epi8('\r');
 
 	for (; at + 16 <= n; at += 16) {
-		__m128i x = scan_load(p + at);
+		__m128i x = vector_load(p + at);
 		__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr));
 		unsigned mask = (unsigned)_mm_movemask_epi8(ends);
 
@@ -112,10 +112,10 @@ static size_t line_run(const char *p, size_t at, size_t n)
 	}
 #else
 	for (; at + 8 <= n; at += 8) {
-		uint64_t lf = scan_word(p + at) ^ SCAN_ONES * '\n';
-		uint64_t cr = scan_word(p + at) ^ SCAN_ONES * '\r';
+		uint64_t lf = word_load(p + at) ^ WORD_ONES * '\n';
+		uint64_t cr = word_load(p + at) ^ WORD_ONES * '\r';
 
-		if ((((lf - SCAN_ONES) & ~lf) | ((cr - SCAN_ONES) & ~cr)) & SCAN_HIGH)
+		if ((((lf - WORD_ONES) & ~lf) | ((cr - WORD_ONES) & ~cr)) & WORD_HIGH)
 			break;
 	}
 #endif

@@ -221,16 +221,9 @@ bool url_has_encoded_slash(struct str path)
 
 static bool port_valid(struct str port, uint16_t *value)
 {
-	uint32_t n = 0;
+	uint64_t n;
 
-	if (port.n > 5)
-		return false;
-	for (size_t i = 0; i < port.n; i++) {
-		if (!http_is(port.p[i], CHAR_DIGIT))
-			return false;
-		n = n * 10 + (uint32_t)(port.p[i] - '0');
-	}
-	if (n < 1 || n > UINT16_MAX)
+	if (port.n > 5 || !str_u64(port, &n) || n < 1 || n > UINT16_MAX)
 		return false;
 	*value = (uint16_t)n;
 	return true;
@@ -311,7 +304,7 @@ struct str url_host_name(struct str host, struct arena *a)
 	char *out = arena_alloc(a, name.n + 1);
 	size_t i = 0;
 	for (; name.n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-		uint64_t w = scan_lower(scan_word(name.p + i));
+		uint64_t w = word_lower(word_load(name.p + i));
 
 		memcpy(out + i, &w, sizeof(w));
 	}

@@ -32,7 +32,7 @@ void line_invalid(struct http_out *o)
 
 static inline bool is_name(struct str s)
 {
-#if HTTP_SCAN_SSE2
+#if VECTOR_SSE2
 	if (s.n >= 16 && s.n <= 32 && !scan_not_word(s.p) && !scan_not_word(s.p + s.n - 16))
 		return true;
 #endif
@@ -41,7 +41,7 @@ static inline bool is_name(struct str s)
 
 void http_out_request(struct http_out *o, struct str method, struct str target)
 {
-	static const struct str version = {" HTTP/1.1\r\n", 11};
+	static const struct str version = STR(" HTTP/1.1\r\n");
 
 	if (!http_is_token(method) || target.n == 0 ||
 	    scan_target(target.p, 0, target.n) < target.n)

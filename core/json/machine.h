@@ -80,8 +80,7 @@ struct json_scan {
 	uint32_t high; /* surrogate, 0: none */
 	unsigned hex_left;
 	unsigned utf8_left;
-	unsigned char utf8_lo;
-	unsigned char utf8_hi;
+	unsigned char utf8_lead; /* 0: the second byte has been read */
 };
 _Static_assert(sizeof(struct json_scan) < 1024, "the scanner is part of every request");
 _Static_assert(JSON_NODES(JSON_KEYS_MAX) <= 64, "seen has a bit for each");

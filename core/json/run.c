@@ -6,17 +6,15 @@
  */
 #include "json/run.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
+#include "base/utf8.h"
 #include "json/scan.h"
 
-#ifdef JSON_RUN_SSE2
+#if VECTOR_SSE2
 /* Where the run stops in the blocks before end, at most n of them; NULL: in none. */
 static inline const char *plain_stop(const char **p, const char *end, unsigned n)
 {
 	for (; n > 0 && end - *p >= 16; n--, *p += 16) {
-		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(*p)));
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(vector_load(*p)));
 
 		if (mask)
 			return *p + __builtin_ctz(mask);
@@ -32,10 +30,10 @@ static const char *plain_blocks(const char *p, const char *end)
 	if (stop)
 		return stop;
 	for (; end - p >= 64; p += 64) {
-		__m128i a = json_stops(json_load(p));
-		__m128i b = json_stops(json_load(p + 16));
-		__m128i c = json_stops(json_load(p + 32));
-		__m128i d = json_stops(json_load(p + 48));
+		__m128i a = json_stops(vector_load(p));
+		__m128i b = json_stops(vector_load(p + 16));
+		__m128i c = json_stops(vector_load(p + 32));
+		__m128i d = json_stops(vector_load(p + 48));
 
 		if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
 			break;
@@ -46,16 +44,14 @@ static const char *plain_blocks(const char *p, const char *end)
 #else
 static const char *plain_blocks(const char *p, const char *end)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-
 	for (; end - p >= 8; p += 8) {
-		uint64_t v, quote, backslash;
+		uint64_t v = word_load(p);
+		uint64_t quote = v ^ WORD_ONES * '"';
+		uint64_t backslash = v ^ WORD_ONES * '\\';
 
-		memcpy(&v, p, sizeof(v));
-		quote = v ^ ones * '"';
-		backslash = v ^ ones * '\\';
 		/* A zero or too small byte borrows from its top bit. */
-		if (((v - ones * ' ') | v | (quote - ones) | (backslash - ones)) & ones * 0x80)
+		if (((v - WORD_ONES * ' ') | v | (quote - WORD_ONES) | (backslash - WORD_ONES)) &
+		    WORD_HIGH)
 			break;
 	}
 	return p;
@@ -72,10 +68,10 @@ static bool plain(char byte)
 const char *json_plain_long(const char *begin, const char *p, const char *end)
 {
 	p = plain_blocks(p, end);
-#ifdef JSON_RUN_SSE2
+#if VECTOR_SSE2
 	/* The rest together with bytes before it, which do not count. */
 	if (end - p < 16 && end - begin >= 16) {
-		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(end - 16)));
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(vector_load(end - 16)));
 
 		mask >>= 16 - (end - p);
 		return mask ? p + __builtin_ctz(mask) : end;
@@ -88,55 +84,7 @@ const char *json_plain_long(const char *begin, const char *p, const char *end)
 	return p;
 }
 
-static bool continues(unsigned char c)
-{
-	return (c & 0xc0) == 0x80;
-}
-
-/* Some leads bound the byte behind them further (RFC 3629 section 4). */
-static bool second_right(unsigned char lead, unsigned char c)
-{
-	switch (lead) {
-	case 0xe0:
-		return c >= 0xa0;
-	case 0xed:
-		return c <= 0x9f;
-	case 0xf0:
-		return c >= 0x90;
-	case 0xf4:
-		return c <= 0x8f;
-	default:
-		return true;
-	}
-}
-
-static unsigned length_of(unsigned char lead)
-{
-	if (lead < 0xe0)
-		return lead < 0xc2 ? 0 : 2;
-	if (lead < 0xf0)
-		return 3;
-	return lead < 0xf5 ? 4 : 0;
-}
-
-/* The length of the character at p, which is not ASCII; 0: invalid, or it goes on behind the end.
- */
-static unsigned char_length(const char *p, const char *end)
-{
-	const unsigned char *u = (const unsigned char *)p;
-	unsigned n = length_of(u[0]);
-
-	if (n == 0 || end - p < n)
-		return 0;
-	if (n == 2)
-		return continues(u[1]) ? 2 : 0;
-	for (unsigned i = 1; i < n; i++)
-		if (!continues(u[i]))
-			return 0;
-	return second_right(u[0], u[1]) ? n : 0;
-}
-
-#ifdef JSON_RUN_SSE2
+#if VECTOR_SSE2
 /* Non-zero where v is more than limit, as unsigned bytes. */
 static inline __m128i over(__m128i v, unsigned char limit)
 {
@@ -159,8 +107,8 @@ static inline __m128i forbidden(__m128i v, __m128i lead, unsigned char limit, un
  * them belong to the text. */
 static inline bool block_good(const char *p)
 {
-	__m128i v = json_load(p);
-	__m128i p1 = json_load(p - 1), p2 = json_load(p - 2), p3 = json_load(p - 3);
+	__m128i v = vector_load(p);
+	__m128i p1 = vector_load(p - 1), p2 = vector_load(p - 2), p3 = vector_load(p - 3);
 	__m128i zero = _mm_setzero_si128();
 	/* Where a lead byte says so there must be a continuation, and nowhere else. */
 	__m128i due = _mm_or_si128(_mm_or_si128(over(p1, 0xbf), over(p2, 0xdf)), over(p3, 0xef));
@@ -187,7 +135,7 @@ static const char *utf8_blocks(const char *begin, const char *p, const char *end
 	if (p - begin < 3)
 		return p;
 	/* A block of ASCII is for the cheaper run. */
-	while (end - p >= 16 && _mm_movemask_epi8(json_load(p)) && block_good(p))
+	while (end - p >= 16 && _mm_movemask_epi8(vector_load(p)) && block_good(p))
 		p += 16;
 	if (p == from)
 		return p;
@@ -196,7 +144,7 @@ static const char *utf8_blocks(const char *begin, const char *p, const char *end
 		unsigned char c = (unsigned char)p[-(ptrdiff_t)i];
 
 		if (c >= 0xc0)
-			return i < length_of(c) ? p - i : p;
+			return i < utf8_length(c) ? p - i : p;
 	}
 	return p;
 }
@@ -212,7 +160,7 @@ static const char *utf8_blocks(const char *begin, const char *p, const char *end
 const char *json_utf8_end(const char *begin, const char *p, const char *end)
 {
 	/* One letter among ASCII is not worth a block. */
-	unsigned first = char_length(p, end);
+	unsigned first = utf8_char(p, (size_t)(end - p));
 
 	if (first == 0)
 		return p;
@@ -224,7 +172,7 @@ const char *json_utf8_end(const char *begin, const char *p, const char *end)
 		/* What broke the block may stand behind more characters. */
 		again = p + (end - p < 16 ? end - p : 16);
 		while (p < again) {
-			unsigned n = (unsigned char)*p < 0x80 ? 0 : char_length(p, end);
+			unsigned n = (unsigned char)*p < 0x80 ? 0 : utf8_char(p, (size_t)(end - p));
 
 			if (n == 0)
 				return p;
@@ -243,9 +191,9 @@ const char *json_digits_long(const char *p, const char *end)
 
 const char *json_blanks_end(const char *p, const char *end)
 {
-#ifdef JSON_RUN_SSE2
+#if VECTOR_SSE2
 	for (; end - p >= 16; p += 16) {
-		__m128i blank = _mm_cmpeq_epi8(json_load(p), _mm_set1_epi8(' '));
+		__m128i blank = _mm_cmpeq_epi8(vector_load(p), _mm_set1_epi8(' '));
 		unsigned other = (unsigned)_mm_movemask_epi8(blank) ^ 0xffff;
 
 		if (other)
@@ -259,7 +207,7 @@ const char *json_blanks_end(const char *p, const char *end)
 
 const char *json_find(struct str text, struct str quoted)
 {
-#ifdef JSON_RUN_SSE2
+#if VECTOR_SSE2
 	const __m128i quote = _mm_set1_epi8('"');
 	size_t span = 16 + quoted.n - 1;
 	size_t at = 0;
@@ -267,8 +215,8 @@ const char *json_find(struct str text, struct str quoted)
 	/* Few strings are as long as this one. The last block laps over the one before. */
 	while (text.n >= span) {
 		const char *p = text.p + (at < text.n - span ? at : text.n - span);
-		__m128i opens = _mm_cmpeq_epi8(json_load(p), quote);
-		__m128i closes = _mm_cmpeq_epi8(json_load(p + quoted.n - 1), quote);
+		__m128i opens = _mm_cmpeq_epi8(vector_load(p), quote);
+		__m128i closes = _mm_cmpeq_epi8(vector_load(p + quoted.n - 1), quote);
 		unsigned mask = (unsigned)_mm_movemask_epi8(_mm_and_si128(opens, closes));
 
 		for (; mask; mask &= mask - 1) {

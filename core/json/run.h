@@ -2,18 +2,12 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Runs of bytes that need no decision each, found many at a time: nearly all of a prompt consists
- * of them. With SSE2, or JSON_RUN_PORTABLE for words of eight bytes; both answer the same.
+ * of them.
  */
 #ifndef JSON_RUN_H
 #define JSON_RUN_H
 
-#include <stdint.h>
-#include <string.h>
-
-#if defined(__SSE2__) && !defined(JSON_RUN_PORTABLE)
-#include <emmintrin.h>
-#define JSON_RUN_SSE2 1
-#endif
+#include "base/vector.h"
 
 /* The first byte at or after p that is a quote, a backslash, a control or not ASCII; end: none.
  * Bytes from begin on may be looked at. */
@@ -30,12 +24,7 @@ const char *json_digits_long(const char *p, const char *end);
 /* The first byte that is no space: indentation. */
 const char *json_blanks_end(const char *p, const char *end);
 
-#ifdef JSON_RUN_SSE2
-static inline __m128i json_load(const char *p)
-{
-	return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
+#if VECTOR_SSE2
 /* A set top bit in each byte where a plain run stops. Flipping bit 1 puts the quote right behind
  * the controls; as signed bytes, what is not ASCII lies below all of them. */
 static inline __m128i json_stops(__m128i v)
@@ -49,9 +38,9 @@ static inline __m128i json_stops(__m128i v)
 /* As json_plain_long(), for runs that are mostly short: keys and names. */
 static inline const char *json_plain_end(const char *begin, const char *p, const char *end)
 {
-#ifdef JSON_RUN_SSE2
+#if VECTOR_SSE2
 	if (__builtin_expect(end - p >= 16, 1)) {
-		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(json_load(p)));
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(vector_load(p)));
 
 		if (mask)
 			return p + __builtin_ctz(mask);
@@ -62,10 +51,10 @@ static inline const char *json_plain_end(const char *begin, const char *p, const
 
 static inline const char *json_digits_end(const char *p, const char *end)
 {
-#ifdef JSON_RUN_SSE2
+#if VECTOR_SSE2
 	if (__builtin_expect(end - p >= 16, 1)) {
 		/* Only the ten digits stay up to nine. */
-		__m128i value = _mm_sub_epi8(json_load(p), _mm_set1_epi8('0'));
+		__m128i value = _mm_sub_epi8(vector_load(p), _mm_set1_epi8('0'));
 		__m128i more = _mm_subs_epu8(value, _mm_set1_epi8(9));
 		unsigned digits =
 		    (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(more, _mm_setzero_si128()));

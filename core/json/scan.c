@@ -9,10 +9,10 @@
  */
 #include "json/scan.h"
 
-#include <string.h>
-
 #include "json/machine.h"
 #include "json/run.h"
+
+#include <string.h>
 
 static const char *open_container(struct json_scan *s, const char *p, bool object)
 {

@@ -5,9 +5,9 @@
  * whole is read whole; only what the end of a piece breaks off, and what is wrong, goes through the
  * machine byte by byte.
  */
-#include <string.h>
-
 #include "json/machine.h"
+
+#include "base/utf8.h"
 #include "json/run.h"
 
 /* What an escape of one letter stands for; 0: there is no such escape. */
@@ -64,44 +64,20 @@ const char *json_begin_string(struct json_scan *s, const char *p, const char *pl
 	return RARELY(s->error) ? p : json_on_string(s, p, end);
 }
 
-/* The lead byte says how many follow and what the first of them may be (RFC 3629 section 4). */
-static bool utf8_lead(struct json_scan *s, unsigned char c)
-{
-	s->utf8_lo = 0x80;
-	s->utf8_hi = 0xbf;
-	if (c >= 0xc2 && c <= 0xdf) {
-		s->utf8_left = 1;
-	} else if (c >= 0xe0 && c <= 0xef) {
-		s->utf8_left = 2;
-		if (c == 0xe0)
-			s->utf8_lo = 0xa0;
-		else if (c == 0xed)
-			s->utf8_hi = 0x9f;
-	} else if (c >= 0xf0 && c <= 0xf4) {
-		s->utf8_left = 3;
-		if (c == 0xf0)
-			s->utf8_lo = 0x90;
-		else if (c == 0xf4)
-			s->utf8_hi = 0x8f;
-	} else {
-		return false;
-	}
-	return true;
-}
-
 static const char *utf8_step(struct json_scan *s, const char *p)
 {
 	unsigned char byte = (unsigned char)*p;
 
 	if (s->utf8_left == 0) {
-		if (!utf8_lead(s, byte))
+		if (utf8_length(byte) == 0)
 			return json_fail(s, JSON_E_UTF8, p);
-	} else if (byte < s->utf8_lo || byte > s->utf8_hi) {
-		return json_fail(s, JSON_E_UTF8, p);
+		s->utf8_left = utf8_length(byte) - 1;
+		s->utf8_lead = byte;
 	} else {
+		if (!utf8_continues(byte) || !utf8_second_right(s->utf8_lead, byte))
+			return json_fail(s, JSON_E_UTF8, p);
 		s->utf8_left--;
-		s->utf8_lo = 0x80;
-		s->utf8_hi = 0xbf;
+		s->utf8_lead = 0;
 	}
 	return p + json_put(s, p, 1);
 }

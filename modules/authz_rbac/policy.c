@@ -14,13 +14,9 @@
 #define GRANTS_MAX 1024 /* of one role; more means inheritance in a thousand bounded ways */
 #define GUARDS_MAX 64   /* roles with models on one way */
 
-#define NAME(lit)                                                                                  \
-	{                                                                                          \
-		lit, sizeof(lit) - 1                                                               \
-	}
 static const struct merlon_str permissions[] = {
-    NAME("read"),  NAME("write"),   NAME("delete"), NAME("train"),        NAME("evaluate"),
-    NAME("query"), NAME("predict"), NAME("manage"), NAME("manage_users"), NAME("view_logs")};
+    TXT("read"),  TXT("write"),   TXT("delete"), TXT("train"),        TXT("evaluate"),
+    TXT("query"), TXT("predict"), TXT("manage"), TXT("manage_users"), TXT("view_logs")};
 #define PERMISSIONS (sizeof(permissions) / sizeof(permissions[0]))
 _Static_assert(PERMISSIONS <= PERMISSIONS_MAX, "rules count by permission");
 
@@ -432,9 +428,8 @@ int policy_read(const struct merlon_host *h, const merlon_cfg *cfg, struct polic
 	*out = (struct policy){.nassignments = nassignments};
 	out->roles = mem_new(nroles + SHIPPED, sizeof(out->roles[0]));
 	txt_map_init(&out->by_name, nroles + SHIPPED);
-	for (int i = 0; i < BY_COUNT; i++) {
+	for (int i = 0; i < BY_COUNT; i++)
 		txt_map_init(&out->exact[i], nassignments);
-	}
 	read_roles(&r, cfg, nroles);
 	ship_roles(out);
 	inherit_all(&r);

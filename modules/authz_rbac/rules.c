@@ -4,6 +4,8 @@
  * Rules of a list of roles. A rule without guards is found by its permission, one with guards by
  * the models of the first of them; the rest of its guards, and its place in the order, decide then.
  */
+#include "rules.h"
+
 #include "policy.h"
 
 #include <stdlib.h>

@@ -181,7 +181,7 @@ static void copies_fill_the_tail_unless_it_is_shared(void)
 	chain_copy(&c, &pool, "abc", 3);
 	chain_copy(&c, &pool, "def", 3);
 	CU_ASSERT(c.count == 1 && chain_is(&c, "abcdef"));
-	kept = slice_ref(chain_first(&c));
+	kept = slice_ref(*chain_at(&c, 0));
 	chain_copy(&c, &pool, "ghi", 3);
 	CU_ASSERT(c.count == 2 && chain_is(&c, "abcdefghi"));
 	CU_ASSERT(kept.n == 6 && memcmp(kept.p, "abcdef", 6) == 0);
@@ -228,7 +228,7 @@ static void moving_and_shifting_hand_references_over(void)
 	chain_init(&a);
 	chain_init(&b);
 	chain_push(&a, slice_copy(NULL, "hello", 5));
-	block = chain_first(&a).block;
+	block = chain_at(&a, 0)->block;
 	chain_push(&a, literal("world"));
 	chain_move(&b, &a, 3);
 	CU_ASSERT(block->refs == 2);
@@ -262,7 +262,7 @@ static void small_pieces_behind_others_are_packed(void)
 	CU_ASSERT_EQUAL(c.count, 2);
 	chain_pack(&c, &pool, (struct slice){NULL, "static", 6});
 	CU_ASSERT_EQUAL(c.bytes, 306 + sizeof(big));
-	CU_ASSERT_EQUAL(memcmp(chain_first(&c).p, "abcabc", 6), 0);
+	CU_ASSERT_EQUAL(memcmp(chain_at(&c, 0)->p, "abcabc", 6), 0);
 	chain_deinit(&c);
 	block_pool_deinit(&pool);
 }
@@ -339,7 +339,7 @@ static void some_bytes_go(struct chain *c, struct queue *q, struct chain *to, st
 		queue_drop(q, n);
 		break;
 	case 1:
-		n = chain_first(c).n;
+		n = chain_at(c, 0)->n;
 		slice_unref(chain_shift(c));
 		queue_drop(q, n);
 		break;

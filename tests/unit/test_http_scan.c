@@ -84,7 +84,7 @@ static void capitals_alone_become_small(void)
 
 		for (unsigned i = 0; i < sizeof(in); i++)
 			in[i] = (char)(c + i * 37);
-		uint64_t w = scan_lower(scan_word(in));
+		uint64_t w = word_lower(word_load(in));
 		memcpy(out, &w, sizeof(out));
 		for (unsigned i = 0; i < sizeof(in); i++)
 			CU_ASSERT_EQUAL(out[i], http_lower(in[i]));

@@ -35,31 +35,12 @@ static size_t heap(void)
 #define EVENT "data: {\"choices\":[{\"delta\":{\"content\":\"one\"}}]}\n\n"
 
 /* What a usual stack costs: lines in each group, attributes, decisions, a digest of both bodies. */
-#define FULL_STACK                                                                                 \
-	"auth = ( " LINE(                                                                          \
-	    "a", "required", "",                                                                   \
-	    "attrs = ( { key = \"id.sub\"; value = \"somebody\"; } );") " ); "                     \
-									"authz = ( " LINE(         \
-									    "b", "required", "",   \
-									    "") " ); "             \
-										"ratelimit = "     \
-										"( " LINE(         \
-										    "c",           \
-										    "required",    \
-										    "",            \
-										    "") " ); "     \
-											"audit = " \
-											"( " LINE( \
-											    "z",   \
-											    "requ" \
-											    "ire"  \
-											    "d",   \
-											    "",    \
-											    "dige" \
-											    "st "  \
-											    "= "   \
-											    "true" \
-											    ";") " );"
+#define AUTH LINE("a", "required", "", "attrs = ( { key = \"id.sub\"; value = \"somebody\"; } );")
+#define AUTHZ LINE("b", "required", "", "")
+#define RATELIMIT LINE("c", "required", "", "")
+#define AUDIT_DIGEST LINE("z", "required", "", "digest = true;")
+static const char full_stack[] = "auth = ( " AUTH " ); authz = ( " AUTHZ " );"
+				 " ratelimit = ( " RATELIMIT " ); audit = ( " AUDIT_DIGEST " );";
 
 static int clients[STREAMS + 1];
 static int models[STREAMS + 1];
@@ -165,7 +146,7 @@ static void an_open_stream_of_a_plain_proxy(void)
 
 static void an_open_stream_of_a_full_stack(void)
 {
-	streams_hold(FULL_STACK, "stream of a full stack", 8192);
+	streams_hold(full_stack, "stream of a full stack", 8192);
 }
 
 static void an_idle_connection(void)
