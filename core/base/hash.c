@@ -29,6 +29,7 @@ struct digest {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t per_thread; /* frees a thread's context when it ends */
 static struct {
+	const EVP_MD *algorithm; /* holds the provider, so it is kept for good */
 	void *provider;
 	OSSL_FUNC_digest_newctx_fn *newctx;
 	OSSL_FUNC_digest_freectx_fn *freectx;
@@ -96,13 +97,15 @@ static void find_functions(const OSSL_PROVIDER *provider, struct str name)
 		OSSL_PROVIDER_unquery_operation(provider, OSSL_OP_DIGEST, rows);
 }
 
-/* The algorithm is kept for good: it holds its provider. */
-static void sha_setup(const EVP_MD *algorithm)
+static void sha_setup(void)
 {
-	const OSSL_PROVIDER *provider = EVP_MD_get0_provider(algorithm);
+	const OSSL_PROVIDER *provider;
 
+	sha.algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+	must(sha.algorithm != NULL, "fetch");
+	provider = EVP_MD_get0_provider(sha.algorithm);
 	sha.provider = OSSL_PROVIDER_get0_provider_ctx(provider);
-	find_functions(provider, str_of(EVP_MD_get0_name(algorithm)));
+	find_functions(provider, str_of(EVP_MD_get0_name(sha.algorithm)));
 	must(sha.newctx && sha.freectx && sha.init && sha.update && sha.final, "sha256");
 }
 
@@ -128,13 +131,11 @@ static void sha_get(void *ctx, uint8_t out[SHA256_LEN])
 
 static void init_once(void)
 {
-	static const EVP_MD *algorithm;
 	size_t n = 0;
 
-	algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+	sha_setup();
 	mac_hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	must(algorithm && mac_hmac, "fetch");
-	sha_setup(algorithm);
+	must(mac_hmac != NULL, "fetch");
 	must(pthread_key_create(&per_thread, free_context) == 0, "thread");
 	while (n < sizeof(sip_key)) {
 		ssize_t r = getrandom(sip_key + n, sizeof(sip_key) - n, 0);
