@@ -8,6 +8,8 @@
  * with STREAM_IN. What was not consumed stays; stream_in() shows it as one contiguous piece.
  * Writing. stream_send() queues; stream_flush() writes at once what the socket takes, and the rest
  * follows by itself; STREAM_OUT tells when the queue has fallen below the low mark or is empty.
+ * While more is to follow in the same turn (loop_more()) the kernel may keep back the end of what
+ * it took; it leaves with what follows, or in the stream's next turn.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -51,7 +53,7 @@ struct stream *stream_close(struct stream *s);
 
 /* Unread bytes, contiguous; they stand still until the owner returns to the loop or calls
  * stream_in_reserve(). Where they reach BLOCK_SIZE, or what was reserved, the socket is read no
- * further until some are consumed. */
+ * further until some are consumed; one read of a large body may bring 64 KiB. */
 struct str stream_in(const struct stream *s);
 struct slice stream_take(struct stream *s,
                          size_t n); /* the first n unread bytes, consumed, as a view */
