@@ -115,8 +115,8 @@ static void in_move(struct stream *s, size_t size)
 
 static void in_room(struct stream *s)
 {
-	size_t size = s->bulk ? READ_BUDGET : in_limit(s);
 	size_t n = unread(s);
+	size_t size = s->bulk && n == 0 ? READ_BUDGET : in_limit(s);
 	size_t room;
 
 	if (n == 0 && s->in && s->in->cap < size)
@@ -156,6 +156,8 @@ static void in_fill(struct stream *s, size_t *budget)
 
 		in_room(s);
 		room = s->in->cap - s->in->used;
+		if (room > *budget - got)
+			room = *budget - got;
 		r = s->ops->read(s, s->in->data + s->in->used, room);
 		if (r <= 0) {
 			s->readable = false;
