@@ -28,9 +28,6 @@ bool http_asks_upgrade(const struct http_head *h);
 bool http_is_token(struct str s);
 bool http_is_field_value(
     struct str s); /* no controls but HTAB, no surrounding space; bytes >= 0x80 allowed */
-/* Whether the lower-cased, '_'-folded name is an identity header that only we may set (design §6).
- */
-bool http_name_reserved(struct str name);
 /* The phrase for a status code; "Unknown" for others. */
 const char *http_reason(unsigned status);
 

@@ -53,41 +53,43 @@ static const struct known known[SLOTS] = {
 /* Names as upstreams written for CGI would read them, '_' as '-': whole, or all that begin so.
  * Identity is what only we may set; by an override some upstreams take another method or path than
  * the one that was authorised. */
-enum special_kind { IDENTITY, OVERRIDE, SOURCE, RATELIMIT };
 struct special {
 	const char *name; /* lower case; NULL ends a list */
 	bool prefix;
-	enum special_kind kind;
+	enum http_field_id id;
 };
 
 /* One list for each third letter; the first that fits counts. */
-static const struct special of_a[] = {{"x-auth-request-", true, IDENTITY}, {0}};
+static const struct special of_a[] = {{"x-auth-request-", true, HTTP_F_RESERVED}, {0}};
 static const struct special of_f[] = {
-    {"x-forwarded-user", false, IDENTITY},   {"x-forwarded-email", false, IDENTITY},
-    {"x-forwarded-groups", false, IDENTITY}, {"x-forwarded-client-cert", false, IDENTITY},
-    {"x-forwarded-", true, SOURCE},          {0},
+    {"x-forwarded-user", false, HTTP_F_RESERVED},
+    {"x-forwarded-email", false, HTTP_F_RESERVED},
+    {"x-forwarded-groups", false, HTTP_F_RESERVED},
+    {"x-forwarded-client-cert", false, HTTP_F_RESERVED},
+    {"x-forwarded-", true, HTTP_F_X_FORWARDED},
+    {0},
 };
 static const struct special of_h[] = {
-    {"x-http-method", false, OVERRIDE},
-    {"x-http-method-override", false, OVERRIDE},
+    {"x-http-method", false, HTTP_F_RESERVED},
+    {"x-http-method-override", false, HTTP_F_RESERVED},
     {0},
 };
 static const struct special of_m[] = {
-    {"remote-user", false, IDENTITY},
-    {"x-merlon-", true, IDENTITY},
-    {"x-method-override", false, OVERRIDE},
+    {"remote-user", false, HTTP_F_RESERVED},
+    {"x-merlon-", true, HTTP_F_RESERVED},
+    {"x-method-override", false, HTTP_F_RESERVED},
     {0},
 };
 static const struct special of_o[] = {
-    {"x-original-url", false, OVERRIDE},
-    {"x-original-uri", false, OVERRIDE},
+    {"x-original-url", false, HTTP_F_RESERVED},
+    {"x-original-uri", false, HTTP_F_RESERVED},
     {0},
 };
 static const struct special of_r[] = {
-    {"x-ratelimit-", true, RATELIMIT},
-    {"x-remote-", true, IDENTITY},
-    {"x-rewrite-url", false, OVERRIDE},
-    {"x-real-ip", false, SOURCE},
+    {"x-ratelimit-", true, HTTP_F_X_RATELIMIT},
+    {"x-remote-", true, HTTP_F_RESERVED},
+    {"x-rewrite-url", false, HTTP_F_RESERVED},
+    {"x-real-ip", false, HTTP_F_X_FORWARDED},
     {0},
 };
 static const struct special *const by_third['z' - 'a' + 1] = {
@@ -111,39 +113,18 @@ static bool is_special(struct str name, const struct special *s)
 	return s->prefix || i == name.n;
 }
 
-/* NULL: it is none of them. */
-static const struct special *special_of(struct str name)
-{
-	if (name.n < 3 || (http_lower(name.p[0]) != 'x' && http_lower(name.p[0]) != 'r'))
-		return NULL;
-	unsigned third = (uint8_t)http_lower(name.p[2]) - (unsigned)'a';
-	if (third >= sizeof(by_third) / sizeof(by_third[0]) || !by_third[third])
-		return NULL;
-	for (const struct special *s = by_third[third]; s->name; s++) {
-		if (is_special(name, s))
-			return s;
-	}
-	return NULL;
-}
-
-bool http_name_reserved(struct str name)
-{
-	const struct special *s = special_of(name);
-
-	return s && s->kind == IDENTITY;
-}
-
 static __attribute__((noinline)) enum http_field_id id_of_special(struct str name)
 {
-	static const uint8_t ids[] = {
-	    [IDENTITY] = HTTP_F_RESERVED,
-	    [OVERRIDE] = HTTP_F_RESERVED,
-	    [SOURCE] = HTTP_F_X_FORWARDED,
-	    [RATELIMIT] = HTTP_F_X_RATELIMIT,
-	};
-	const struct special *s = special_of(name);
-
-	return s ? ids[s->kind] : HTTP_F_OTHER;
+	if (name.n < 3 || (http_lower(name.p[0]) != 'x' && http_lower(name.p[0]) != 'r'))
+		return HTTP_F_OTHER;
+	unsigned third = (uint8_t)http_lower(name.p[2]) - (unsigned)'a';
+	if (third >= sizeof(by_third) / sizeof(by_third[0]) || !by_third[third])
+		return HTTP_F_OTHER;
+	for (const struct special *s = by_third[third]; s->name; s++) {
+		if (is_special(name, s))
+			return s->id;
+	}
+	return HTTP_F_OTHER;
 }
 
 /* Not 0 where eight bytes are not the same but for capitals. Letters, digits and '-' all have the

@@ -74,14 +74,10 @@ static void identity_names_are_reserved_however_spelt(void)
 	    "user",     "x-user",          "x-forwarded-user-agent",
 	};
 
-	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-		CU_ASSERT_TRUE(http_name_reserved(str_of(reserved[i])));
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		CU_ASSERT_EQUAL(http_field_id_of(str_of(reserved[i])), HTTP_F_RESERVED);
-	}
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		CU_ASSERT_FALSE(http_name_reserved(str_of(others[i])));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		CU_ASSERT_NOT_EQUAL(http_field_id_of(str_of(others[i])), HTTP_F_RESERVED);
-	}
 }
 
 static void headers_name_no_other_method_or_path(void)
