@@ -179,17 +179,17 @@ void http_out_fields(struct http_out *o, const struct http_head *h, uint64_t ski
 static void length(struct http_out *o, uint64_t n)
 {
 	const struct str begin = STR("Content-Length: ");
-	char digits[20];
-	size_t at = sizeof(digits);
+	size_t digits = 1;
 
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	const struct str text = {digits + at, sizeof(digits) - at};
-	char *to = line_room(o, begin.n + text.n + 2);
-	if (to)
-		line_stored(o, line_put_end(line_put(line_put(to, begin), text)));
+	for (uint64_t m = n; m >= 10; m /= 10)
+		digits++;
+	char *to = line_room(o, begin.n + digits + 2);
+	if (!to)
+		return;
+	to = line_put(to, begin);
+	for (size_t i = digits; i-- > 0; n /= 10)
+		to[i] = (char)('0' + n % 10);
+	line_stored(o, line_put_end(to + digits));
 }
 
 void http_out_framing(struct http_out *o, enum http_framing framing, uint64_t n)
