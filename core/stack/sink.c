@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,11 +27,28 @@ static struct list files = {&files, &files};
 /* A worker that never waits would keep the writer off the processor that they share, until the ring
  * is full and requests are refused: so it offers its turn, once when it wakes the writer and, with
  * so much in the ring, each time. */
-#define RING_SLOW (SINK_RING / 4 * 3)
+#define RING_SLOW (12 * SINK_WAKE)
 
 static size_t need_of(uint64_t len)
 {
 	return 8 + (((size_t)len + 7) & ~(size_t)7);
+}
+
+/* Mapped, and not from the heap: there, memory that was used before would be cleared, all of it. */
+static struct ring *ring_new(void)
+{
+	struct ring *r =
+	    mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (r == MAP_FAILED) {
+		log_msg(LOG_L_ERROR, "sinks: no memory for a ring: %s", strerror(errno));
+		abort();
+	}
+	/* Else the first record might take 2 MiB. A kernel that has no such pages says so. */
+	(void)madvise(r, sizeof(*r), MADV_NOHUGEPAGE);
+	for (unsigned i = 0; i < SINK_SEGMENTS; i++)
+		r->place[i] = (uint8_t)i;
+	return r;
 }
 
 static struct ring *ring_of(struct sink_file *f, unsigned index)
@@ -38,27 +56,51 @@ static struct ring *ring_of(struct sink_file *f, unsigned index)
 	struct ring *r = atomic_load_explicit(&f->rings[index], memory_order_acquire);
 
 	if (!r) {
-		r = xcalloc(1, sizeof(*r));
+		r = ring_new();
 		atomic_store_explicit(&f->rings[index], r, memory_order_release);
 	}
 	return r;
 }
 
-static size_t ring_used(struct ring *r)
+/* Gives a place to the segment that begins at `at`: of those that are free, the one that the writer
+ * left last and whose number is not above how many are in use. There is always one, for so many
+ * cannot take all numbers up to theirs; unless the segment is the one the head is in, a lap on: it
+ * has the last place that there is. */
+static __attribute__((noinline)) void ring_enter(struct ring *r, uint64_t head, uint64_t at)
 {
-	return (size_t)(atomic_load_explicit(&r->tail, memory_order_relaxed) -
-	                atomic_load_explicit(&r->head, memory_order_acquire));
+	uint64_t segment = at / SINK_SEGMENT;
+	uint64_t used = segment - head / SINK_SEGMENT;
+	uint8_t *mine = &r->place[segment % SINK_SEGMENTS];
+
+	for (uint64_t i = head / SINK_SEGMENT + SINK_SEGMENTS; i-- > segment;) {
+		uint8_t *place = &r->place[i % SINK_SEGMENTS];
+		uint8_t number = *place;
+
+		if (number <= used) {
+			*place = *mine;
+			*mine = number;
+			return;
+		}
+	}
 }
 
-static void ring_put(struct ring *r, uint64_t at, const char *p, size_t n)
+/* Where to put the byte `at`. */
+static inline char *ring_new_at(struct ring *r, uint64_t head, uint64_t at)
 {
-	size_t i = (size_t)at & (SINK_RING - 1);
-	size_t part = n < SINK_RING - i ? n : SINK_RING - i;
+	if (at % SINK_SEGMENT == 0)
+		ring_enter(r, head, at);
+	return ring_at(r, at);
+}
 
-	if (n == 0)
-		return;
-	memcpy(r->data + i, p, part);
-	memcpy(r->data, p + part, n - part);
+static void ring_put(struct ring *r, uint64_t head, uint64_t at, struct str s)
+{
+	while (s.n > 0) {
+		size_t n = s.n < ring_run(at) ? s.n : ring_run(at);
+
+		memcpy(ring_new_at(r, head, at), s.p, n);
+		at += n;
+		s = (struct str){s.p + n, s.n - n};
+	}
 }
 
 static int32_t ring_append(struct sink_file *f, unsigned index, struct str record)
@@ -66,13 +108,14 @@ static int32_t ring_append(struct sink_file *f, unsigned index, struct str recor
 	size_t need = need_of(record.n);
 	struct ring *r = ring_of(f, index);
 	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
 	uint64_t len = record.n;
-	size_t used = ring_used(r);
+	size_t used = (size_t)(tail - head);
 
 	if (used + need > SINK_RING)
 		return MERLON_E_FULL;
-	ring_put(r, tail, (const char *)&len, sizeof(len));
-	ring_put(r, tail + sizeof(len), record.p, record.n);
+	memcpy(ring_new_at(r, head, tail), &len, sizeof(len)); /* all lies in steps of 8 */
+	ring_put(r, head, tail + sizeof(len), record);
 	/* In one order with `busy`: either we see that the writer has gone to sleep, or it sees
 	 * this record before it does. */
 	atomic_store(&r->tail, tail + need);
@@ -122,14 +165,22 @@ int32_t host_sink_append(merlon_sink *sink, merlon_tx *tx, struct merlon_str rec
 	return r;
 }
 
+static bool ring_has_room(struct ring *r, uint64_t room)
+{
+	uint64_t used = atomic_load_explicit(&r->tail, memory_order_relaxed) -
+	                atomic_load_explicit(&r->head, memory_order_acquire);
+
+	return used + need_of(room) <= SINK_RING - SINK_RESERVE;
+}
+
 static int32_t ring_room(struct sink_file *f, unsigned index, uint64_t room)
 {
 	struct ring *r = ring_of(f, index);
 
-	if (ring_used(r) + need_of(room) <= SINK_RING)
+	if (ring_has_room(r, room))
 		return 0;
 	sched_yield();
-	return ring_used(r) + need_of(room) > SINK_RING ? MERLON_E_FULL : 0;
+	return ring_has_room(r, room) ? 0 : MERLON_E_FULL;
 }
 
 int32_t host_sink_ready(merlon_sink *sink, merlon_tx *tx, uint64_t room)
@@ -223,8 +274,12 @@ static struct sink_file *file_new(char *path)
 static void file_free(struct sink_file *f)
 {
 	list_del(&f->node);
-	for (unsigned i = 0; i < RINGS; i++)
-		free(atomic_load(&f->rings[i]));
+	for (unsigned i = 0; i < RINGS; i++) {
+		struct ring *r = atomic_load(&f->rings[i]);
+
+		if (r)
+			munmap(r, sizeof(*r));
+	}
 	pthread_mutex_destroy(&f->control);
 	free(f->batch);
 	free(f->scratch);

@@ -18,8 +18,14 @@
 #include "base/err.h"
 #include "merlon/module.h"
 
-#define SINK_RING (2 * 1024 * 1024) /* bytes a worker's ring, a power of two */
-#define SINK_WAKE (128 * 1024)      /* used bytes that wake the writer before its timer */
+/* Bytes of a worker's ring, a power of two. At full load a worker makes some 25 MB of records a
+ * second, and a write(2) has been seen to wait 60 ms for the disk: this holds for 300 ms. Memory is
+ * taken as it is needed. */
+#define SINK_RING (8 * 1024 * 1024)
+/* The part of it that host_sink_ready() does not promise: it is for the records of requests that
+ * were let in before, so that a full ring refuses new requests and does not cut answers. */
+#define SINK_RESERVE (SINK_RING / 16)
+#define SINK_WAKE (128 * 1024) /* used bytes that wake the writer before its timer */
 
 struct conf_node;
 int32_t host_sink_open(merlon_ctx *ctx, const merlon_cfg *cfg, struct merlon_str path,

@@ -167,19 +167,22 @@ void file_frame(struct sink_file *f, uint32_t kind, struct str data)
 /* ---- collecting ---- */
 static struct str ring_record(struct sink_file *f, struct ring *r, uint64_t head)
 {
-	size_t i = (size_t)head & (SINK_RING - 1); /* a header never lies around the end */
+	uint64_t at = head + sizeof(uint64_t);
 	uint64_t len;
-	size_t part;
+	size_t n;
 
-	memcpy(&len, r->data + i, sizeof(len));
-	i = (i + sizeof(len)) & (SINK_RING - 1);
-	if (i + len <= SINK_RING)
-		return (struct str){r->data + i, (size_t)len};
+	memcpy(&len, ring_at(r, head), sizeof(len));
+	/* An empty one at the end of a segment: the next may still be without a place. */
+	if (len == 0)
+		return STR("");
+	if (len <= ring_run(at))
+		return (struct str){ring_at(r, at), (size_t)len};
 	if (!f->scratch)
 		f->scratch = xmalloc(SINK_RECORD_MAX);
-	part = SINK_RING - i;
-	memcpy(f->scratch, r->data + i, part);
-	memcpy(f->scratch + part, r->data, (size_t)len - part);
+	for (size_t done = 0; done < len; done += n) {
+		n = len - done < ring_run(at + done) ? (size_t)len - done : ring_run(at + done);
+		memcpy(f->scratch + done, ring_at(r, at + done), n);
+	}
 	return (struct str){f->scratch, (size_t)len};
 }
 

@@ -28,13 +28,41 @@
 #define RING_CONTROL WORKERS_MAX /* ring of those who are no worker, behind a lock */
 #define RINGS (WORKERS_MAX + 1)
 
+/*
+ * A ring in segments, so that what is used of it stays small and in the cache. Places are dealt out
+ * by the worker: of those that are free it takes one of the lowest for each segment that its tail
+ * enters. Thus no more of `data` is ever touched than the most that was in use at once, and
+ * after a jam the ring soon lives in its beginning again.
+ *
+ * The worker changes `place` only of segments between its tail and the writer's head a lap on: the
+ * writer is done with them, which the load of `head` makes sure of, and it does not look at them
+ * before it has seen the tail that is stored after. So `place` needs no more order than `data`.
+ */
+#define SINK_SEGMENT (32 * 1024)
+#define SINK_SEGMENTS (SINK_RING / SINK_SEGMENT)
+
 struct ring {
 	_Atomic uint64_t tail; /* bytes ever put in; both only grow */
 	char pad1[56];
 	_Atomic uint64_t head; /* bytes ever taken out */
 	char pad2[56];
+	uint8_t place[SINK_SEGMENTS]; /* of each segment, in `data`; each number once */
 	char data[SINK_RING];
 };
+_Static_assert(SINK_SEGMENTS <= UINT8_MAX + 1, "a place is one byte");
+
+/* Only of a byte between head and tail, or of one that is just being put in. */
+static inline char *ring_at(struct ring *r, uint64_t at)
+{
+	return r->data + (size_t)r->place[at / SINK_SEGMENT % SINK_SEGMENTS] * SINK_SEGMENT +
+	       at % SINK_SEGMENT;
+}
+
+/* What lies behind ring_at() without a break. */
+static inline size_t ring_run(uint64_t at)
+{
+	return SINK_SEGMENT - at % SINK_SEGMENT;
+}
 
 /* One file, by its canonical path. */
 struct sink_file {
@@ -66,7 +94,7 @@ struct sink_file {
 	char *batch; /* framed, not written */
 	size_t nbatch;
 	size_t batch_cap;
-	char *scratch;  /* a record that lies around the end of its ring */
+	char *scratch;  /* a record that lies in more than one segment */
 	unsigned first; /* ring to begin with, so that none is always last */
 };
 
