@@ -267,6 +267,12 @@ void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t 
 
 void chain_pack_more(struct chain *c, struct block_pool *pool, struct slice s)
 {
+	size_t quarter = s.block ? s.block->cap / 4 : 0;
+
+	if (s.n >= BLOCK_SIZE / 2 && s.n >= quarter) {
+		chain_push(c, s);
+		return;
+	}
 	chain_copy(c, pool, s.p, s.n);
 	slice_unref(s);
 }

@@ -142,12 +142,12 @@ static inline void chain_push(struct chain *c, struct slice s)
 /* Copies the bytes in, into the tail block where it has room and is not shared. */
 void chain_copy(struct chain *c, struct block_pool *pool, const void *p, size_t n);
 void chain_pack_more(struct chain *c, struct block_pool *pool, struct slice s);
-/* As chain_push(), but a piece of less than half a block that stands behind others is copied: a
- * slice keeps its whole block, and many small ones would hold far more memory than chain.bytes
- * says. */
+/* As chain_push(), but with copies of what would hold far more memory than chain.bytes says, since
+ * a slice keeps its whole block: a piece that stands behind others and is less than half of a
+ * common block, and any that is less than a quarter of a larger one. */
 static inline void chain_pack(struct chain *c, struct block_pool *pool, struct slice s)
 {
-	if (c->count == 0 || s.n >= BLOCK_SIZE / 2)
+	if (c->count == 0 && (!s.block || s.block->cap <= BLOCK_SIZE))
 		chain_push(c, s);
 	else
 		chain_pack_more(c, pool, s);

@@ -176,8 +176,9 @@ static void in_fill(struct stream *s, size_t *budget)
 		s->read_total += (size_t)r;
 		s->pending |= STREAM_IN;
 		got += (size_t)r;
-		in_measure(s, (size_t)r == room);
-		if (s->bulk)
+		/* A record of TLS is no larger than a common block. */
+		in_measure(s, (size_t)r == room && s->ops == &stream_plain);
+		if ((size_t)r == room)
 			break;
 		if (!s->to_end) {
 			s->readable = false;

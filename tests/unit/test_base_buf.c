@@ -267,6 +267,49 @@ static void small_pieces_behind_others_are_packed(void)
 	block_pool_deinit(&pool);
 }
 
+/* A piece of n bytes in a block of the size that large bodies are read in. */
+static struct slice of_a_large_block(size_t n)
+{
+	struct block *b = block_new(NULL, 4 * BLOCK_SIZE);
+
+	memset(b->data, 'x', n);
+	b->used = (uint32_t)n;
+	return (struct slice){.block = b, .p = b->data, .n = n};
+}
+
+static size_t chain_holds(const struct chain *c)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < c->count; i++)
+		n += chain_at(c, i)->block->cap;
+	return n;
+}
+
+static void a_few_bytes_hold_no_large_block(void)
+{
+	struct block_pool pool;
+	struct chain c;
+
+	block_pool_init(&pool, 4);
+	chain_init(&c);
+	chain_pack(&c, &pool, of_a_large_block(1));
+	CU_ASSERT_EQUAL(chain_holds(&c), BLOCK_SIZE);
+	/* What hardly fills a common block, and was read among much that is no body. */
+	for (int i = 0; i < 64; i++)
+		chain_pack(&c, &pool, of_a_large_block(BLOCK_SIZE / 2));
+	CU_ASSERT_EQUAL(c.bytes, 1 + 64 * BLOCK_SIZE / 2);
+	CU_ASSERT(chain_holds(&c) <= 4 * c.bytes);
+	chain_deinit(&c);
+	/* The rest goes on as it is. */
+	chain_pack(&c, &pool, of_a_large_block(BLOCK_SIZE));
+	chain_pack(&c, &pool, of_a_large_block(4 * BLOCK_SIZE));
+	CU_ASSERT_EQUAL(c.count, 2);
+	CU_ASSERT_EQUAL(chain_holds(&c), 8 * BLOCK_SIZE);
+	chain_deinit(&c);
+	block_pool_deinit(&pool);
+}
+
 /* ---- against a model ---- */
 #define QUEUE_MAX (1 << 17)
 struct queue {
@@ -401,7 +444,7 @@ static void a_file_is_read_to_its_end(void)
 }
 
 UNIT_MAIN("buf", UNIT(chains_do_what_queues_of_bytes_do), UNIT(a_file_is_read_to_its_end),
-          UNIT(small_pieces_behind_others_are_packed),
+          UNIT(small_pieces_behind_others_are_packed), UNIT(a_few_bytes_hold_no_large_block),
           UNIT(a_full_buf_takes_nothing_of_what_does_not_fit),
           UNIT(a_buf_grows_and_keeps_its_bytes), UNIT(a_buf_without_room_at_all),
           UNIT(a_pool_keeps_a_bounded_number_of_blocks),
