@@ -212,15 +212,27 @@ static __attribute__((noinline)) void put_escaped(struct out *o, struct merlon_s
 	PUT(o, "\"");
 }
 
-static void put_text(struct out *o, struct merlon_str s)
+/* Writes a text at p, where there is room for it, and gives what is behind it. NULL: it must be
+ * written otherwise. */
+static __attribute__((noinline)) char *text_at(char *p, const char *s, uint64_t n)
 {
-	if (s.len > o->text || s.len + 2 > room(o) || !copy_plain(o->p + 1, s.ptr, s.len)) {
+	if (!copy_plain(p + 1, s, n))
+		return NULL;
+	p[0] = '"';
+	p[n + 1] = '"';
+	return p + n + 2;
+}
+
+__attribute__((always_inline)) static inline void put_text(struct out *o, struct merlon_str s)
+{
+	char *end = NULL;
+
+	if (s.len <= o->text && s.len + 2 <= room(o))
+		end = text_at(o->p, s.ptr, s.len);
+	if (__builtin_expect(end != NULL, 1))
+		o->p = end;
+	else
 		put_escaped(o, s);
-		return;
-	}
-	o->p[0] = '"';
-	o->p[s.len + 1] = '"';
-	o->p += s.len + 2;
 }
 
 /* ---- fields ---- */
@@ -280,12 +292,13 @@ static void put_key(struct out *o, const struct row *r)
 /* The value of a field; false: it is not of the kind that the field has, so null. */
 static bool put_value(struct out *o, unsigned kind, const struct merlon_val *v)
 {
-	switch (kind) {
-	case TEXT:
+	if (kind == TEXT) {
 		if (v->type != MERLON_VAL_STR && v->type != MERLON_VAL_BYTES)
 			return false;
 		put_text(o, v->u.str);
 		return true;
+	}
+	switch (kind) {
 	case NUMBER:
 		if (v->type != MERLON_VAL_I64)
 			return false;
@@ -325,7 +338,36 @@ static void put_head(struct out *o, int64_t time_us, struct merlon_str event)
 	put_text(o, event);
 }
 
-static void put_decision(struct out *o, const struct merlon_decision *d)
+#define LIT_AT(p, lit) ((char *)memcpy((p), lit, sizeof(lit) - 1) + sizeof(lit) - 1)
+#define DECISION_FRAME 96 /* more than is written around the texts of one */
+
+/* One whose texts are plain, and for which there is room: looked at once. False: it is not, and
+ * nothing was written. */
+static bool put_decision_plain(struct out *o, const struct merlon_decision *d)
+{
+	const uint64_t n = d->group.len + d->line.len + d->module.len + d->code.len + d->policy.len;
+	char *p = o->p;
+
+	if (n > o->text || n + DECISION_FRAME > room(o))
+		return false;
+	p = text_at(LIT_AT(p, "{\"group\":"), d->group.ptr, d->group.len);
+	if (p)
+		p = text_at(LIT_AT(p, ",\"line\":"), d->line.ptr, d->line.len);
+	if (p)
+		p = text_at(LIT_AT(p, ",\"module\":"), d->module.ptr, d->module.len);
+	if (p)
+		p = text_at(LIT_AT(p, ",\"code\":"), d->code.ptr, d->code.len);
+	if (!p)
+		return false;
+	p = LIT_AT(p, ",\"policy\":");
+	p = d->policy.len > 0 ? text_at(p, d->policy.ptr, d->policy.len) : LIT_AT(p, "null");
+	if (!p)
+		return false;
+	o->p = d->shadow ? LIT_AT(p, ",\"shadow\":true}") : LIT_AT(p, ",\"shadow\":false}");
+	return true;
+}
+
+static __attribute__((noinline)) void put_decision(struct out *o, const struct merlon_decision *d)
 {
 	PUT(o, "{\"group\":");
 	put_text(o, d->group);
@@ -357,7 +399,8 @@ static void put_decisions(struct out *o, const struct merlon_host *h, merlon_tx 
 			break;
 		if (i > 0)
 			PUT(o, ",");
-		put_decision(o, &d);
+		if (!put_decision_plain(o, &d))
+			put_decision(o, &d);
 		d.size = sizeof(d); /* a newer host has written its own */
 	}
 	PUT(o, "]");
