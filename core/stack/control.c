@@ -227,5 +227,8 @@ int control_parse(struct str text, bool fail_open, enum conf_group g, const stru
 		for (int c = 0; c <= MERLON_CODE_MAX; c++)
 			if (out->action[c] == ACT_DIE)
 				out->action[c] = ACT_BAD;
+	/* REPLY inside an include ends the tx, whatever the include's own line says of it. */
+	if (lines[self].include.n > 0 && !lines[self].shadow)
+		out->action[MERLON_REPLY] = ACT_DIE;
 	return 0;
 }

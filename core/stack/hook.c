@@ -170,20 +170,22 @@ int32_t hook_answer(struct merlon_ctx *ctx, merlon_tx *tx, int32_t code)
 {
 	const uint32_t may =
 	    (ctx->m->codes | MERLON_BIT(MERLON_ERROR)) & ~MERLON_BIT(MERLON_TIMEOUT);
-	bool right = code >= 1 && code <= MERLON_CODE_MAX && (may & MERLON_BIT(code)) &&
+	bool right = (uint32_t)(code - 1) < MERLON_CODE_MAX && (may & MERLON_BIT(code)) &&
 	             (code != MERLON_REPLY || tx_base(tx)->replied);
 
 	return __builtin_expect(right, 1) ? code : wrong_answer(ctx, tx, code);
 }
 
-static void begin_waiting(struct call *c, struct merlon_ctx *ctx, merlon_tx *tx, const char *hook)
+/* Both are inlined, so that a hook's call is one frame. */
+__attribute__((always_inline)) static inline void
+begin_waiting(struct call *c, struct merlon_ctx *ctx, merlon_tx *tx, const char *hook)
 {
 	tx_base(tx)->replied = false;
 	suspend_enter(tx, ctx, true);
 	begin(c, ctx, tx, hook);
 }
 
-static int32_t end_waiting(const struct call *c, int32_t code)
+__attribute__((always_inline)) static inline int32_t end_waiting(const struct call *c, int32_t code)
 {
 	end(c);
 	code = suspend_leave(c->tx, code);

@@ -20,13 +20,8 @@ static bool needs_grantor(enum conf_group g)
 	return g == G_AUTH || g == G_AUTHZ;
 }
 
-/* REPLY inside an include ends the tx, whatever the include's own line says of it. */
 static enum action action_of(const struct stack_line *l, int32_t code)
 {
-	if (l->conf->shadow)
-		return ACT_IGNORE;
-	if (l->include && code == MERLON_REPLY)
-		return ACT_DIE;
 	return (enum action)l->action[code];
 }
 
@@ -102,8 +97,10 @@ enum right { MAY_NOT, MAY_FILL, MAY_ESTABLISH };
 /* What an OK of this line, coming now, would be worth to the identity. */
 static enum right identity_right(const struct run_frame *f, const struct stack_line *l)
 {
+	if (!f->may_identify || !l->grantor)
+		return MAY_NOT;
 	enum action ok = action_of(l, MERLON_OK);
-	if (!f->may_identify || !l->grantor || (ok != ACT_OK && ok != ACT_DONE))
+	if (ok != ACT_OK && ok != ACT_DONE)
 		return MAY_NOT;
 	if (f->s.impression == UNDEF)
 		return f->fill_only ? MAY_FILL : MAY_ESTABLISH;
@@ -124,24 +121,25 @@ static int32_t line_end(struct run *r, int32_t code)
 	bool conflict = r->attrs->org_conflict;
 	bool lost = r->attrs->id_lost;
 	attrs_line_end(r->attrs);
-	if (code <= 0 || code > MERLON_CODE_MAX || (code == MERLON_OK && lost))
-		return MERLON_ERROR;
-	return code == MERLON_OK && conflict ? MERLON_DENIED : code;
+	if (__builtin_expect(code == MERLON_OK, 1))
+		return lost ? MERLON_ERROR : conflict ? MERLON_DENIED : MERLON_OK;
+	return code > 0 && code <= MERLON_CODE_MAX ? code : MERLON_ERROR;
 }
 
 static void move_on(struct run *r, struct run_frame *f, const struct stack_line *l, int32_t code,
                     unsigned next)
 {
 	if (!r->reverse)
-		f->at = next < f->g->n ? next : f->g->n;
+		f->at = next;
 	else
 		f->at = action_of(l, code) == ACT_DIE ? f->g->n : f->at + 1;
 }
 
 /* A line, or the include that `by` decided, has answered with a code. mark: attributes before it.
- */
-static void answered(struct run *r, const struct stack_line *l, int32_t code, unsigned mark,
-                     const struct stack_line *by)
+ * Inlined where a line has answered at once. */
+__attribute__((always_inline)) static inline void decide(struct run *r, const struct stack_line *l,
+                                                         int32_t code, unsigned mark,
+                                                         const struct stack_line *by)
 {
 	struct run_frame *f = &r->f[r->depth];
 	bool shadow = run_shadowed(r, l);
@@ -166,6 +164,13 @@ static void answered(struct run *r, const struct stack_line *l, int32_t code, un
 	if (shadow ? !l->include : reply && !(moved && f->s.code == MERLON_REPLY))
 		r->ops->discard(r->tx, by);
 	move_on(r, f, l, code, next);
+}
+
+static __attribute__((noinline)) void answered(struct run *r, const struct stack_line *l,
+                                               int32_t code, unsigned mark,
+                                               const struct stack_line *by)
+{
+	decide(r, l, code, mark, by);
 }
 
 static __attribute__((noinline)) void enter(struct run *r, const struct stack_line *l)
@@ -231,7 +236,7 @@ enum run_status run_go(struct run *r)
 			int32_t code = r->ops->call(r->tx, l, r->group);
 			if (code == MERLON_PENDING)
 				return RUN_WAIT;
-			answered(r, l, line_end(r, code), r->line_mark, l);
+			decide(r, l, line_end(r, code), r->line_mark, l);
 		}
 	}
 }

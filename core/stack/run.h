@@ -33,7 +33,7 @@ struct run_state {
 };
 struct run_frame {
 	const struct stack_group *g;
-	unsigned at; /* the line under way; reverse: counted from the end */
+	unsigned at; /* the line under way, reverse: counted from the end; of g->n on: none is */
 	struct run_state s;
 	bool may_identify; /* id.* may be established here: auth, and no optional or shadow include
 	                      around */

@@ -10,8 +10,15 @@
 
 #define GROUP_NS (5 * NS_PER_S) /* a group may take this long in all */
 
+static uint64_t mark_of(const struct stack_line *l)
+{
+	return UINT64_C(1) << ((unsigned)l->group * 13 + l->index) % 64;
+}
+
 bool tx_has_entered(const merlon_tx *tx, const struct stack_line *l)
 {
+	if (!(tx->entered_marks & mark_of(l)))
+		return false;
 	for (unsigned i = 0; i < tx->nentered; i++)
 		if (tx->entered[i]->ctx == l->ctx)
 			return true;
@@ -31,6 +38,7 @@ void tx_entered(merlon_tx *tx, const struct stack_line *l)
 		tx->entered_cap = cap;
 	}
 	tx->entered[tx->nentered++] = l;
+	tx->entered_marks |= mark_of(l);
 }
 
 void hook_begin(merlon_tx *tx, const struct stack_line *l, bool shadow)
@@ -54,7 +62,7 @@ void group_counted(merlon_tx *tx, const struct stack_line *l, enum conf_group g,
 {
 	(void)tx;
 	(void)g;
-	if (code >= 1 && code <= MERLON_CODE_MAX && l->verdicts[code])
+	if ((uint32_t)code <= MERLON_CODE_MAX && l->verdicts[code])
 		stat_add(l->verdicts[code], 1);
 }
 

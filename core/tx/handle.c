@@ -44,7 +44,7 @@ struct asked {
 	bool token;
 };
 
-static struct asked asked(struct str name)
+__attribute__((always_inline)) static inline struct asked asked(struct str name)
 {
 	const struct fieldname *f = fieldname_of(name);
 
@@ -72,8 +72,10 @@ static int32_t host_header_get(merlon_tx *tx, int32_t dir, struct merlon_str nam
 {
 	if (dir != MERLON_REQUEST && dir != MERLON_RESPONSE)
 		return MERLON_E_INVAL;
-	const struct asked a = asked(from_merlon(name));
 	const struct http_head *h = head_of(tx, dir);
+	if (!h && !tx->edits[dir])
+		return MERLON_E_NOENT;
+	const struct asked a = asked(from_merlon(name));
 	if (h && !edited_away(tx, dir, &a)) {
 		unsigned first = h->first[a.id];
 		for (unsigned i = first ? first - 1 : h->nfields; i < h->nfields; i++)

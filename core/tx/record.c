@@ -55,10 +55,8 @@ static bool digest_rest(merlon_tx *tx)
 	return true;
 }
 
-void digest_end(merlon_tx *tx, int dir, bool whole)
+void digest_finish(merlon_tx *tx, int dir, bool whole)
 {
-	if (!tx->digest[dir][0])
-		return;
 	if (dir == MERLON_REQUEST && !whole)
 		whole = digest_rest(tx);
 	for (unsigned i = 0; i < TX_DIGESTS && tx->digest[dir][i]; i++) {
@@ -131,9 +129,9 @@ static int64_t us_between(uint64_t from, uint64_t to)
 	return (int64_t)((to - from) / NS_PER_US);
 }
 
-/* Where a text is made, or lies behind a pointer. */
-static int32_t rec_found(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
-                         struct merlon_val *out)
+/* Where a value is made, or lies behind a pointer. */
+static __attribute__((noinline)) int32_t rec_made(const merlon_ctx *ctx, merlon_tx *tx,
+                                                  uint32_t field, struct merlon_val *out)
 {
 	switch (field) {
 	case MERLON_REC_STATUS:
@@ -146,17 +144,6 @@ static int32_t rec_found(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
 		return rec_str(out, tx->route->conf ? tx->route->conf->name : STR_NONE);
 	case MERLON_REC_STACK:
 		return rec_str(out, tx->stack ? tx->stack->name : STR_NONE);
-	default:
-		return MERLON_E_NOENT;
-	}
-}
-
-static int32_t rec_number(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
-                          struct merlon_val *out)
-{
-	switch (field) {
-	case MERLON_REC_TIMESTAMP:
-		return rec_i64(out, (int64_t)tx->began_wall, true);
 	case MERLON_REC_HTTP_STATUS:
 		return rec_i64(out, tx->status, tx->status > 0);
 	case MERLON_REC_DURATION_US:
@@ -164,14 +151,6 @@ static int32_t rec_number(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
 	case MERLON_REC_UPSTREAM_US:
 		return rec_i64(out, us_between(tx->upstream_began, tx->upstream_ended),
 		               tx->upstream_began > 0 && tx->upstream_ended > 0);
-	case MERLON_REC_INPUT_BYTES:
-		return rec_i64(out, (int64_t)tx->received, true);
-	case MERLON_REC_OUTPUT_BYTES:
-		return rec_i64(out, (int64_t)tx->sent, true);
-	case MERLON_REC_TOKENS_IN:
-		return rec_i64(out, tx->call.tokens_in, tx->call.tokens_in >= 0);
-	case MERLON_REC_TOKENS_OUT:
-		return rec_i64(out, tx->call.tokens_out, tx->call.tokens_out >= 0);
 	case MERLON_REC_GENERATION:
 		return rec_i64(out, (int64_t)tx->gw->gen->id, true);
 	case MERLON_REC_COST:
@@ -180,46 +159,63 @@ static int32_t rec_number(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field,
 		*out = (struct merlon_val){.type = MERLON_VAL_BOOL, .u.i64 = tx->sse};
 		return 0;
 	default:
-		return rec_found(ctx, tx, field, out);
+		return MERLON_E_NOENT;
 	}
 }
 
-/* Where the rest stands: a text of the tx, or an attribute. */
-static const struct place {
-	uint16_t text; /* 0: none, since the base stands there */
-	struct str attribute;
-} places[] = {
-    [MERLON_REC_REQUEST_ID] = {offsetof(merlon_tx, request_id), STR_NONE},
-    [MERLON_REC_USER_ID] = {0, STR("id.sub")},
-    [MERLON_REC_ORG] = {0, STR("id.org")},
-    [MERLON_REC_CREDENTIAL] = {0, STR("id.credential")},
-    [MERLON_REC_AUTH_METHOD] = {0, STR("id.method")},
-    [MERLON_REC_MODEL_ID] = {offsetof(merlon_tx, call.model), STR_NONE},
-    [MERLON_REC_ACTION] = {offsetof(merlon_tx, call.action), STR_NONE},
-    [MERLON_REC_REASON] = {offsetof(merlon_tx, reason), STR_NONE},
-    [MERLON_REC_SOURCE_IP] = {offsetof(merlon_tx, source), STR_NONE},
-    [MERLON_REC_METHOD] = {offsetof(merlon_tx, head.method_text), STR_NONE},
-    [MERLON_REC_PATH] = {offsetof(merlon_tx, url.path), STR_NONE},
+/* What the identity says, by its attributes' names. */
+enum { SUB, ORG, CREDENTIAL, METHOD };
+static const struct str identity[] = {
+    [SUB] = STR("id.sub"),
+    [ORG] = STR("id.org"),
+    [CREDENTIAL] = STR("id.credential"),
+    [METHOD] = STR("id.method"),
 };
 
-static __attribute__((noinline)) int32_t rec_attr(const merlon_tx *tx, struct str key,
-                                                  struct merlon_val *out)
-{
-	return rec_str(out, attrs_str(&tx->base.attrs, key));
-}
+/* Where a field's value stands. */
+enum place_kind {
+	MADE,   /* nowhere: see rec_made() */
+	TEXT,   /* a struct str of the tx */
+	NUMBER, /* 64 bits of the tx; negative: unknown */
+	IDENTITY
+};
+static const struct place {
+	uint16_t kind;
+	uint16_t at; /* in the tx, or in `identity` */
+} places[MERLON_REC_GENERATION + 1] = {
+    [MERLON_REC_TIMESTAMP] = {NUMBER, offsetof(merlon_tx, began_wall)},
+    [MERLON_REC_REQUEST_ID] = {TEXT, offsetof(merlon_tx, request_id)},
+    [MERLON_REC_USER_ID] = {IDENTITY, SUB},
+    [MERLON_REC_ORG] = {IDENTITY, ORG},
+    [MERLON_REC_CREDENTIAL] = {IDENTITY, CREDENTIAL},
+    [MERLON_REC_AUTH_METHOD] = {IDENTITY, METHOD},
+    [MERLON_REC_MODEL_ID] = {TEXT, offsetof(merlon_tx, call.model)},
+    [MERLON_REC_ACTION] = {TEXT, offsetof(merlon_tx, call.action)},
+    [MERLON_REC_REASON] = {TEXT, offsetof(merlon_tx, reason)},
+    [MERLON_REC_INPUT_BYTES] = {NUMBER, offsetof(merlon_tx, received)},
+    [MERLON_REC_OUTPUT_BYTES] = {NUMBER, offsetof(merlon_tx, sent)},
+    [MERLON_REC_TOKENS_IN] = {NUMBER, offsetof(merlon_tx, call.tokens_in)},
+    [MERLON_REC_TOKENS_OUT] = {NUMBER, offsetof(merlon_tx, call.tokens_out)},
+    [MERLON_REC_SOURCE_IP] = {TEXT, offsetof(merlon_tx, source)},
+    [MERLON_REC_METHOD] = {TEXT, offsetof(merlon_tx, head.method_text)},
+    [MERLON_REC_PATH] = {TEXT, offsetof(merlon_tx, url.path)},
+};
 
 int32_t host_record_get(merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct merlon_val *out)
 {
-	if (field < sizeof(places) / sizeof(places[0])) {
-		const struct place *p = &places[field];
-
-		if (p->text)
-			return rec_str(out,
-			               *(const struct str *)(const void *)((char *)tx + p->text));
-		if (p->attribute.p)
-			return rec_attr(tx, p->attribute, out);
+	if (field >= sizeof(places) / sizeof(places[0]))
+		return MERLON_E_NOENT;
+	const struct place p = places[field];
+	const char *at = (const char *)tx + p.at;
+	if (p.kind == TEXT)
+		return rec_str(out, *(const struct str *)(const void *)at);
+	if (p.kind == NUMBER) {
+		int64_t v = *(const int64_t *)(const void *)at;
+		return rec_i64(out, v, v >= 0);
 	}
-	return rec_number(ctx, tx, field, out);
+	if (p.kind == IDENTITY)
+		return rec_str(out, attrs_str(&tx->base.attrs, identity[p.at]));
+	return rec_made(ctx, tx, field, out);
 }
 
 int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *out)
@@ -228,16 +224,21 @@ int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *
 		return MERLON_E_NOENT;
 	const struct decision *d = &tx->decisions[i];
 	const struct conf_line *l = d->line->conf;
+	static const struct str groups[G_COUNT] = {STR("auth"), STR("authz"), STR("ratelimit"),
+	                                           STR("filter"), STR("audit")};
 	struct merlon_decision full = {
 	    .size = sizeof(full),
 	    .shadow = d->shadow,
-	    .group = to_merlon(str_of(conf_group_names[d->line->group])),
+	    .group = to_merlon(groups[d->line->group]),
 	    .line = to_merlon(l->name),
 	    .module = to_merlon(l->include.n ? l->include : l->module),
 	    .code = to_merlon(code_text(d->code)),
 	    .policy = to_merlon(d->policy),
 	};
-	uint32_t n = out->size < sizeof(full) ? out->size : sizeof(full);
-	memcpy(out, &full, n);
+	/* With a size that it knows the compiler stores words. */
+	if (__builtin_expect(out->size >= sizeof(full), 1))
+		*out = full;
+	else
+		memcpy(out, &full, out->size);
 	return 0;
 }

@@ -171,7 +171,7 @@ enum step_result relay_head(merlon_tx *tx)
 	relay_framing(tx);
 	http_mark_dropped(h);
 	for (unsigned i = 0; tx->edits[MERLON_RESPONSE] && i < h->nfields; i++)
-		if (reply_overrides(tx, h->fields[i].name))
+		if (reply_overrides(tx, h->fields[i].id, h->fields[i].name))
 			h->fields[i].flags |= HTTP_FIELD_DROP;
 	struct buf *b = &tx->w->scratch;
 	buf_reset(b);

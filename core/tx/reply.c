@@ -10,10 +10,10 @@
 
 #define REPLY_BODY_MAX (96 * 1024)
 
-bool reply_overrides(const merlon_tx *tx, struct str name)
+bool reply_overrides(const merlon_tx *tx, enum http_field_id id, struct str name)
 {
 	for (const struct edit *e = tx->edits[MERLON_RESPONSE]; e; e = e->next)
-		if (e->op != MERLON_HDR_ADD && str_ieq(e->name, name))
+		if (e->id == id && e->op != MERLON_HDR_ADD && str_ieq(e->name, name))
 			return true;
 	return false;
 }
@@ -105,12 +105,12 @@ void reply_send(merlon_tx *tx)
 	buf_reset(b);
 	struct http_out o = {b, 0};
 	http_out_status(&o, r->status);
-	if (type.n && !reply_overrides(tx, STR("content-type")))
+	if (type.n && !reply_overrides(tx, HTTP_F_CONTENT_TYPE, STR("content-type")))
 		http_out_field(&o, STR("Content-Type"), type);
 	reply_fields(tx, &o);
 	reply_common(tx, &o);
 	/* Where Anthropic's clients look for it. */
-	if (d == API_ANTHROPIC && !reply_overrides(tx, STR("request-id")))
+	if (d == API_ANTHROPIC && !reply_overrides(tx, HTTP_F_OTHER, STR("request-id")))
 		http_out_field(&o, STR("request-id"), tx->request_id);
 	reply_connection(tx, &o);
 	http_out_framing(&o, bodiless ? HTTP_NO_BODY : HTTP_LENGTH, text.n);

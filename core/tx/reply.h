@@ -15,7 +15,7 @@ void reply_common(merlon_tx *tx, struct http_out *o);
 /* What becomes of the connection after this answer. */
 void reply_connection(const merlon_tx *tx, struct http_out *o);
 /* Whether an edit sets or deletes that name, so that the upstream's field does not pass. */
-bool reply_overrides(const merlon_tx *tx, struct str name);
+bool reply_overrides(const merlon_tx *tx, enum http_field_id id, struct str name);
 /* Queues tx->refusal as an answer. */
 void reply_send(merlon_tx *tx);
 /* "100 Continue", where the client waits for it and has not been told. */

@@ -143,29 +143,28 @@ static void tx_done(merlon_tx *tx)
 
 static void tx_steps(merlon_tx *tx)
 {
-	while (tx->step < S_COUNT) {
-		if (tx->base.dry && tx->step >= S_OPEN) {
-			tx_enter(tx, S_COUNT);
-			return;
-		}
+	/* Explain ends where the request would begin to have effects. */
+	const enum step_id end = tx->base.dry ? S_OPEN : S_COUNT;
+	bool walks = false;
+
+	while (tx->step < end) {
 		const struct step *s = &path[tx->step];
-		hooks_together(s->walks);
-		switch (s->fn(tx)) {
-		case STEP_NEXT:
-			tx_enter(tx, (enum step_id)(tx->step + 1));
-			break;
-		case STEP_WAIT:
-			return;
-		case STEP_REFUSE:
-			tx_stop_work(tx, MERLON_CANCEL_CLIENT);
-			tx_enter(tx, S_REPLY);
-			break;
-		case STEP_ABORT:
-			tx_stop_work(tx, MERLON_CANCEL_CLIENT);
-			tx_enter(tx, S_SETTLE);
-			break;
+		if (s->walks != walks) {
+			walks = s->walks;
+			hooks_together(walks);
 		}
+		enum step_result r = s->fn(tx);
+		if (r == STEP_WAIT)
+			return;
+		if (__builtin_expect(r == STEP_NEXT, 1)) {
+			tx_enter(tx, (enum step_id)(tx->step + 1));
+			continue;
+		}
+		tx_stop_work(tx, MERLON_CANCEL_CLIENT);
+		tx_enter(tx, r == STEP_REFUSE ? S_REPLY : S_SETTLE);
 	}
+	if (tx->step < S_COUNT)
+		tx_enter(tx, S_COUNT);
 }
 
 static void tx_walk(merlon_tx *tx)

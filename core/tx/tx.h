@@ -152,6 +152,7 @@ struct merlon_tx {
 	unsigned ndecisions, decisions_cap;
 	const struct stack_line **entered;
 	unsigned nentered, entered_cap;
+	uint64_t entered_marks;              /* a bit by line, which others may share */
 	struct str line_policy;              /* of the hook under way */
 	const struct merlon_fail *line_fail; /* likewise */
 	const struct stack_line *line;       /* whose hook is under way or suspended */
@@ -271,6 +272,11 @@ void relay_pressure(merlon_tx *tx);
 /* Feeds the digests of a direction. (record.c) */
 void digest_feed(merlon_tx *tx, int dir, struct str data);
 void digest_begin(merlon_tx *tx, int dir);
-void digest_end(merlon_tx *tx, int dir, bool whole);
+void digest_finish(merlon_tx *tx, int dir, bool whole);
+static inline void digest_end(merlon_tx *tx, int dir, bool whole)
+{
+	if (tx->digest[dir][0])
+		digest_finish(tx, dir, whole);
+}
 
 #endif
