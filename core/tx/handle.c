@@ -31,6 +31,11 @@ static void host_log(merlon_ctx *ctx, merlon_tx *tx, int32_t level, struct merlo
 }
 
 /* ---- headers ---- */
+static bool is_direction(int32_t dir)
+{
+	return dir == MERLON_REQUEST || dir == MERLON_RESPONSE;
+}
+
 static const struct http_head *head_of(merlon_tx *tx, int32_t dir)
 {
 	return dir == MERLON_REQUEST ? &tx->head : tx->rhead;
@@ -70,7 +75,7 @@ static bool edited_away(const merlon_tx *tx, int32_t dir, const struct asked *a)
 static int32_t host_header_get(merlon_tx *tx, int32_t dir, struct merlon_str name, uint32_t index,
                                struct merlon_str *out)
 {
-	if (dir != MERLON_REQUEST && dir != MERLON_RESPONSE)
+	if (!is_direction(dir))
 		return MERLON_E_INVAL;
 	const struct http_head *h = head_of(tx, dir);
 	if (!h && !tx->edits[dir])
@@ -94,7 +99,7 @@ static int32_t host_header_get(merlon_tx *tx, int32_t dir, struct merlon_str nam
 
 static int32_t host_header_each(merlon_tx *tx, int32_t dir, merlon_header_fn fn, void *arg)
 {
-	if (dir != MERLON_REQUEST && dir != MERLON_RESPONSE)
+	if (!is_direction(dir))
 		return MERLON_E_INVAL;
 	int32_t r = 0;
 	const struct http_head *h = head_of(tx, dir);
@@ -144,8 +149,8 @@ static int32_t host_header_edit(merlon_ctx *ctx, merlon_tx *tx, int32_t dir, int
 {
 	const struct asked a = asked(from_merlon(name));
 	struct str v = from_merlon(value);
-	if ((dir != MERLON_REQUEST && dir != MERLON_RESPONSE) || op < MERLON_HDR_SET ||
-	    op > MERLON_HDR_DEL || !a.token || v.n > 8192 || !http_is_field_value(v))
+	if (!is_direction(dir) || op < MERLON_HDR_SET || op > MERLON_HDR_DEL || !a.token ||
+	    v.n > 8192 || !http_is_field_value(v))
 		return MERLON_E_INVAL;
 	if (edit_forbidden(a.id))
 		return MERLON_E_DENIED;
