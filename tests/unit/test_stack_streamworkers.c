@@ -33,9 +33,9 @@ static void *serve(void *arg)
 		for (nfds_t i = 2; i < n; i++) {
 			ssize_t r = p[i].revents ? recv(p[i].fd, buf, sizeof(buf), 0) : 0;
 
-			if (r > 0 && send(p[i].fd, buf, (size_t)r, MSG_NOSIGNAL) != r)
-				abort();
-			if (p[i].revents && r <= 0)
+			/* The last generation goes with its calls: their answers find nobody. */
+			if (p[i].revents &&
+			    (r <= 0 || send(p[i].fd, buf, (size_t)r, MSG_NOSIGNAL) != r))
 				p[i].events = 0;
 		}
 		if (p[1].revents && n < 16) {
@@ -60,6 +60,7 @@ struct runner {
 	unsigned failed;
 	bool stopping;
 	sem_t switched;
+	sem_t connected; /* posted once: the first call is answered */
 };
 static struct runner R[WORKERS];
 static merlon_stream *the_stream;
@@ -70,7 +71,8 @@ static void answered(void *arg, int32_t error, const void *msg)
 {
 	struct runner *r = arg;
 
-	r->calls++;
+	if (r->calls++ == 0)
+		sem_post(&r->connected);
 	if (error || strcmp(msg, "ping") != 0)
 		r->failed++;
 	if (!r->stopping)
@@ -125,6 +127,7 @@ static void runners_start(void)
 		r->w.resolver = resolver_new(r->w.loop);
 		ledger_worker_init(&r->w);
 		sem_init(&r->switched, 0, 0);
+		sem_init(&r->connected, 0, 0);
 		pthread_create(&r->thread, NULL, run, r);
 	}
 }
@@ -142,6 +145,7 @@ static void runners_end(void)
 		loop_free(r->w.loop);
 		block_pool_deinit(&r->blocks);
 		sem_destroy(&r->switched);
+		sem_destroy(&r->connected);
 	}
 }
 
@@ -167,7 +171,7 @@ static void switch_all(struct merlon_ctx *next)
 static void generations_pass_on_every_worker(void)
 {
 	struct merlon_ctx *now, *next;
-	unsigned failed = 0, calls = 0;
+	unsigned failed = 0;
 
 	set_up_calls();
 	server.listen_fd = listener_fd;
@@ -179,6 +183,8 @@ static void generations_pass_on_every_worker(void)
 	the_stream = opened;
 	runners_start();
 	switch_all(now);
+	for (unsigned i = 0; i < WORKERS; i++)
+		sem_wait(&R[i].connected);
 	for (int i = 0; i < GENERATIONS; i++) {
 		next = generation();
 		CU_ASSERT_PTR_EQUAL(opened, the_stream);
@@ -193,12 +199,9 @@ static void generations_pass_on_every_worker(void)
 	pthread_join(server.thread, NULL);
 	close(server.stop_fd[0]);
 	close(server.stop_fd[1]);
-	for (unsigned i = 0; i < WORKERS; i++) {
+	for (unsigned i = 0; i < WORKERS; i++)
 		failed += R[i].failed;
-		calls += R[i].calls;
-	}
 	CU_ASSERT_EQUAL(failed, 0);
-	CU_ASSERT(calls > 0);
 	CU_ASSERT_EQUAL(server.accepted, WORKERS);
 	tear_down();
 }
