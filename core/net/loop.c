@@ -4,7 +4,8 @@
  * The event loop over libevent's epoll backend. The loop owns its event base, its heap of timers
  * and the messages that wait for it; timers and tasks are embedded in their owners.
  *
- * A turn: run what is ready, wait once, run callbacks of descriptors, then timers that are due.
+ * A turn: run what is ready, wait once, run callbacks of descriptors, what stood back, then timers
+ * that are due.
  * libevent sees one timeout only, armed when the heap's first deadline moves to before it;
  * everything else about deadlines costs no call into libevent.
  */
@@ -41,6 +42,8 @@ struct loop_sig {
 struct loop {
 	struct event_base *base;
 	struct list ready;        /* tasks for the next batch */
+	struct list late;         /* tasks that stand back, see loop_begin() */
+	unsigned begun;           /* by loop_begin() in this turn */
 	struct loop_timer **heap; /* from 1; slot 0 is unused */
 	uint32_t timers;
 	uint32_t heap_cap;
@@ -206,6 +209,28 @@ static void tasks_run(struct loop *l)
 		list_del(&t->node);
 		t->fn(t->arg);
 	}
+}
+
+bool loop_begin(struct loop *l, struct loop_task *t)
+{
+	if (l->begun < LOOP_BEGINS && list_empty(&l->late)) {
+		l->begun++;
+		return true;
+	}
+	if (list_empty(&t->node))
+		list_add(&l->late, &t->node);
+	return false;
+}
+
+static void late_run(struct loop *l)
+{
+	for (; l->begun < LOOP_BEGINS && !list_empty(&l->late); l->begun++) {
+		struct loop_task *t = list_entry(l->late.next, struct loop_task, node);
+
+		list_del(&t->node);
+		t->fn(t->arg);
+	}
+	l->begun = 0;
 }
 
 /* ---- timers ---- */
@@ -476,6 +501,7 @@ struct loop *loop_new(void)
 
 	l->base = base_new();
 	list_init(&l->ready);
+	list_init(&l->late);
 	pthread_mutex_init(&l->lock, NULL);
 	l->last = &l->first;
 	atomic_init(&l->stop, false);
@@ -496,7 +522,7 @@ void loop_run(struct loop *l)
 		int flags = EVLOOP_ONCE;
 
 		tasks_run(l);
-		if (!alarm_arm(l) || !list_empty(&l->ready))
+		if (!alarm_arm(l) || !list_empty(&l->ready) || !list_empty(&l->late))
 			flags |= EVLOOP_NONBLOCK;
 		l->now = 0;
 		l->wall = 0;
@@ -504,6 +530,7 @@ void loop_run(struct loop *l)
 			log_msg(LOG_L_ERROR, "event loop: %s", strerror(errno));
 			abort();
 		}
+		late_run(l);
 		timers_run(l);
 	}
 	/* Spent, not latched: the loop may run again. One that comes before loop_run() is not lost.

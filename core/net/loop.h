@@ -49,6 +49,12 @@ struct loop_task {
 void loop_task_init(struct loop_task *t, loop_fn *fn, void *arg);
 void loop_defer(struct loop *l, struct loop_task *t);
 void loop_task_cancel(struct loop_task *t);
+/* What begins new work asks before it does. True: go on now. False: LOOP_BEGINS have begun in this
+ * turn, and t is run in one of the next, in the order of asking; what became ready meanwhile goes
+ * first. So under a crowd of clients requests end before more are begun: few connections to
+ * upstreams are in use, and those warm, and nobody starves. */
+#define LOOP_BEGINS 64
+bool loop_begin(struct loop *l, struct loop_task *t) MUST_CHECK;
 
 /* ---- deadlines, kept lazily: moving one later costs a store ---- */
 struct loop_timer {

@@ -321,7 +321,10 @@ static void stream_ready(void *arg, unsigned ready)
 	}
 	if ((ready & LOOP_WRITE) && !s->broken)
 		stream_out_resume(s);
-	stream_turn(s);
+	if (!s->patient || loop_begin(s->loop, &s->task))
+		stream_turn(s);
+	else
+		s->busy = false; /* what is told from here on the task will see */
 }
 
 /* ---- life ---- */
@@ -352,6 +355,11 @@ struct stream *stream_new(struct loop *l, int fd, struct block_pool *pool, strea
 
 	s->io = loop_io_new(l, fd, stream_ready, s);
 	return s;
+}
+
+void stream_set_patient(struct stream *s)
+{
+	s->patient = true;
 }
 
 struct stream *stream_dial(struct loop *l, const struct sockaddr *addr, socklen_t len,

@@ -43,6 +43,9 @@ typedef void stream_fn(void *owner, unsigned what);
 /* Takes fd (non-blocking, connected). pool: where its blocks come from. */
 struct stream *stream_new(struct loop *l, int fd, struct block_pool *pool, stream_fn *fn,
                           void *owner);
+/* From now on what arrives is new work, which stands back where others have begun enough in this
+ * turn (loop_begin()). */
+void stream_set_patient(struct stream *s);
 /* Begins to connect; STREAM_CONNECTED or STREAM_ERROR follows. NULL: the descriptor could not be
  * made, *err has the errno. The caller keeps the deadline. */
 struct stream *stream_connect(struct loop *l, const struct sockaddr *addr, socklen_t len,

@@ -65,6 +65,7 @@ struct stream {
 	bool unsure; /* see stream_check() */
 	bool bulk;   /* the last read filled its room: a large body is under way */
 	bool more;   /* of the write under way: another follows in this turn */
+	bool patient; /* see stream_set_patient() */
 	bool corked; /* the last write had `more`: the kernel may keep its end back */
 };
 

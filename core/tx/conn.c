@@ -39,6 +39,7 @@ struct conn *conn_accept(struct worker *w, int fd, const struct sockaddr *peer, 
 	w->nconns++;
 	atomic_fetch_add(w->connections, 1);
 	c->s = stream_new(w->base.loop, fd, &w->blocks, conn_event, c);
+	stream_set_patient(c->s);
 	conn_deadline(c, limits(c)->idle_timeout);
 	return c;
 }

@@ -306,6 +306,85 @@ static void a_task_that_returns_does_not_keep_others_out(void)
 	end();
 }
 
+/* ---- what stands back ---- */
+#define CROWD (3 * LOOP_BEGINS)
+#define LEAVES (2 * LOOP_BEGINS + 7) /* goes while it stands back */
+static struct loop_task crowd[CROWD];
+static unsigned begun[CROWD]; /* who, in the order of beginning */
+static unsigned nbegun;
+static bool all_begun;
+static int answer_fd;
+static unsigned begun_before_answer;
+
+static void begin_work(void *arg)
+{
+	begun[nbegun++] = (unsigned)((struct loop_task *)arg - crowd);
+	/* The first of those who stood back is answered at once. */
+	if (nbegun == LOOP_BEGINS + 1)
+		CU_ASSERT_EQUAL(eventfd_write(answer_fd, 1), 0);
+	all_begun = nbegun == CROWD - 1;
+	if (all_begun)
+		loop_stop(loop);
+}
+
+static void ask(unsigned who)
+{
+	if (loop_begin(loop, &crowd[who]))
+		begin_work(&crowd[who]);
+}
+
+/* All but the last, each twice: who stands back already is not queued again. */
+static void all_ask(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < CROWD - 1; i++)
+		ask(i);
+	for (unsigned i = LOOP_BEGINS; i < CROWD - 1; i++)
+		ask(i);
+	CU_ASSERT_EQUAL(nbegun, LOOP_BEGINS);
+}
+
+/* Who asks now comes after those who wait. */
+static void answered(void *arg, unsigned ready)
+{
+	(void)arg;
+	if (!(ready & LOOP_READ))
+		return;
+	begun_before_answer = nbegun;
+	loop_task_cancel(&crowd[LEAVES]);
+	ask(CROWD - 1);
+}
+
+static void what_is_begun_stands_back_in_order(void)
+{
+	struct loop_task first;
+	struct loop_io *answer;
+
+	begin();
+	nbegun = 0;
+	all_begun = false;
+	answer_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	CU_ASSERT_FATAL(answer_fd >= 0);
+	answer = loop_io_new(loop, answer_fd, answered, NULL);
+	turn();
+	for (unsigned i = 0; i < CROWD; i++)
+		loop_task_init(&crowd[i], begin_work, &crowd[i]);
+	loop_task_init(&first, all_ask, NULL);
+	loop_defer(loop, &first);
+	until(&all_begun);
+	CU_ASSERT_EQUAL(begun_before_answer, 2 * LOOP_BEGINS);
+	for (unsigned i = 0; i < nbegun; i++)
+		CU_ASSERT_EQUAL(begun[i], i < LEAVES ? i : i + 1);
+	turn();
+	CU_ASSERT_EQUAL(nbegun, CROWD - 1);
+	/* The next turn's share is whole again. */
+	loop_task_init(&crowd[0], begin_work, &crowd[0]);
+	CU_ASSERT_TRUE(loop_begin(loop, &crowd[0]));
+	loop_io_free(answer);
+	close(answer_fd);
+	end();
+}
+
 /* ---- messages ---- */
 #define POSTERS 4
 #define POSTS 5000
@@ -514,6 +593,7 @@ UNIT_MAIN("net_loop", UNIT(timers_fire_in_order_of_deadline),
           UNIT(a_timer_always_due_does_not_keep_others_out),
           UNIT(the_wait_ends_for_a_timer_moved_earlier), UNIT(tasks_run_once_and_in_order),
           UNIT(a_task_that_returns_does_not_keep_others_out),
+          UNIT(what_is_begun_stands_back_in_order),
           UNIT(messages_of_many_threads_all_come_in_order), UNIT(a_stop_before_the_run_is_not_lost),
           UNIT(a_descriptor_freed_while_ready_is_silent),
           UNIT(edges_come_once_and_levels_each_time), UNIT(a_number_used_again_is_watched_anew),

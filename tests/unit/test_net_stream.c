@@ -368,6 +368,65 @@ static void an_answer_before_a_broken_pipe_is_read(void)
 	end();
 }
 
+/* ---- standing back ---- */
+static struct loop_task others[LOOP_BEGINS + 1];
+static unsigned ins_when_last_ran;
+static bool last_closes;
+
+static void other_begins(void *arg)
+{
+	if (arg != &others[LOOP_BEGINS])
+		return;
+	ins_when_last_ran = near.ins;
+	if (last_closes)
+		near.s = stream_close(near.s);
+}
+
+/* Uses up a turn's share and one more, before the descriptors are looked at. */
+static void others_begin(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i <= LOOP_BEGINS; i++) {
+		loop_task_init(&others[i], other_begins, &others[i]);
+		CU_ASSERT_EQUAL(loop_begin(loop, &others[i]), i < LOOP_BEGINS);
+	}
+}
+
+static void stand_back(bool closes)
+{
+	struct loop_task first;
+
+	begin();
+	stream_set_patient(near.s);
+	turn();
+	ins_when_last_ran = 99;
+	last_closes = closes;
+	CU_ASSERT_EQUAL(peer_send(5000), 5000);
+	close(peer);
+	peer = -1;
+	loop_task_init(&first, others_begin, NULL);
+	loop_defer(loop, &first);
+	turn();
+	CU_ASSERT_EQUAL(ins_when_last_ran, 0);
+}
+
+static void a_patient_stream_tells_all_after_the_others(void)
+{
+	stand_back(false);
+	CU_ASSERT_EQUAL(near.got, 5000);
+	CU_ASSERT_FALSE(near.wrong);
+	CU_ASSERT_EQUAL(near.hangups, 1);
+	CU_ASSERT_EQUAL(near.eofs, 1);
+	end();
+}
+
+static void a_stream_closed_while_it_stands_back_is_silent(void)
+{
+	stand_back(true);
+	CU_ASSERT_EQUAL(near.seen, 0);
+	end();
+}
+
 UNIT_MAIN("net_stream", UNIT(a_flood_leaves_others_their_turn),
           UNIT(what_is_not_consumed_stops_reading), UNIT(an_idle_stream_holds_no_block),
           UNIT(a_paused_stream_reads_nothing), UNIT(resuming_tells_of_unread_bytes_again),
@@ -378,4 +437,6 @@ UNIT_MAIN("net_stream", UNIT(a_flood_leaves_others_their_turn),
           UNIT(the_end_waits_for_unread_bytes_but_the_hangup_does_not),
           UNIT(a_hangup_is_told_while_paused), UNIT(a_reset_is_an_error),
           UNIT(a_reset_is_told_while_paused), UNIT(a_reset_right_behind_bytes_is_found),
-          UNIT(a_reset_after_the_end_is_found), UNIT(an_answer_before_a_broken_pipe_is_read))
+          UNIT(a_reset_after_the_end_is_found), UNIT(an_answer_before_a_broken_pipe_is_read),
+          UNIT(a_patient_stream_tells_all_after_the_others),
+          UNIT(a_stream_closed_while_it_stands_back_is_silent))
