@@ -61,21 +61,20 @@ export function deferred() {
 	return d;
 }
 
-// A port that nobody holds, outside of the range that the kernel hands out to outgoing connections: such a
-// one could be gone again before merlond binds it.
-let nextPort = 10_000 + (process.pid * 37) % 20_000;
+// A port that nobody holds, for a program that is to listen there. Until it does, an outgoing connection of anybody
+// could take the port: the kernel may hand out any. So a connection to it is ended by the port's own side, where the
+// kernel remembers it for a minute; meanwhile it gives the port to nobody who does not ask for it by name.
 export async function freePort() {
 	for (;;) {
-		const port = nextPort++;
-		if (port === 10_080)
-			continue; // fetch() asks nobody there
-		const server = net.createServer();
-		const free = await new Promise((resolve) => {
-			server.once('error', () => resolve(false));
-			server.listen(port, HOST, () => server.close(() => resolve(true)));
+		const server = net.createServer((s) => s.end());
+		await new Promise((resolve) => server.listen(0, HOST, resolve));
+		const { port } = server.address();
+		await new Promise((resolve, reject) => {
+			net.connect(port, HOST).on('error', reject).on('close', resolve).resume();
 		});
-		if (free)
-			return port;
+		await new Promise((resolve) => server.close(resolve));
+		if (port > 10_080)
+			return port; // below, fetch() asks nobody at some
 	}
 }
 
