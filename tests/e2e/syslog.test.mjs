@@ -133,9 +133,9 @@ describe('audit_syslog', { skip }, () => {
 		await until(async () => await metric(s, 'merlon_stream_up') === 0, 'the end of the connection');
 		while (await metric(s, 'merlon_audit_syslog_lost_total') < 20)
 			assert.equal((await s.chat('alice')).status, 200);
-		const lost = await metric(s, 'merlon_audit_syslog_lost_total');
 		await collector.start();
 		await until(() => collector.messages('tcp').some((m) => JSON.parse(m.text).event === 'lost'), 'the notice');
+		const lost = await metric(s, 'merlon_audit_syslog_lost_total');
 		for (let i = 0; i < 5; i++)
 			await s.chat('bob');
 
@@ -191,7 +191,7 @@ describe('audit_syslog', { skip }, () => {
 		assert.equal(r.status, 503);
 		for (let i = 0; i < 30; i++)
 			assert.equal((await s.chat('alice')).status, 503);
-		const asked = s.records().filter((x) => x.upstream_ms !== null).length;
+		const asked = (await s.awaitRecords(served + 31)).filter((x) => x.upstream_ms !== null).length;
 		assert.equal(asked, served, 'a refused request reached the model');
 		await collector.start();
 		await until(async () => (await s.chat('alice')).status === 200, 'requests to be served again');
