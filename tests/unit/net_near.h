@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -116,26 +117,34 @@ static inline void begin(void)
 	near.s = stream_new(loop, fd[0], &pool, told, &near);
 }
 
-/* The same over TCP, whose resets a socket pair does not have. */
-static inline void begin_tcp(void)
+/* A connection over TCP; answers this side's descriptor. */
+static inline int tcp_pair(int *other)
 {
 	struct net_addr a;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
-	int fd;
+	int fd = -1;
 	int client;
 
-	begin_loop();
 	CU_ASSERT_TRUE_FATAL(net_addr_parse(STR("127.0.0.1:0"), &a));
 	CU_ASSERT_EQUAL_FATAL(listener_bind(&a, 1, 8, &fd), 0);
 	CU_ASSERT_EQUAL_FATAL(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
 	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	CU_ASSERT_EQUAL_FATAL(connect(client, (struct sockaddr *)&ss, len), 0);
-	peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	CU_ASSERT_FATAL(peer >= 0);
+	/* What ends the handshake may still be on its way to the listener. */
+	CU_ASSERT_EQUAL_FATAL(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 30000), 1);
+	*other = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	CU_ASSERT_FATAL(*other >= 0);
 	close(fd);
 	CU_ASSERT_EQUAL(fcntl(client, F_SETFL, O_NONBLOCK), 0);
-	near.s = stream_new(loop, client, &pool, told, &near);
+	return client;
+}
+
+/* The same over TCP, whose resets a socket pair does not have. */
+static inline void begin_tcp(void)
+{
+	begin_loop();
+	near.s = stream_new(loop, tcp_pair(&peer), &pool, told, &near);
 }
 
 static inline void end(void)

@@ -39,37 +39,16 @@ static void hand_on(void *owner, unsigned what)
 	}
 }
 
-/* A connection over TCP; answers this side's descriptor. */
-static int connection(int *other)
-{
-	struct net_addr a;
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	int fd;
-	int client;
-
-	CU_ASSERT_TRUE_FATAL(net_addr_parse(STR("127.0.0.1:0"), &a));
-	CU_ASSERT_EQUAL_FATAL(listener_bind(&a, 1, 8, &fd), 0);
-	CU_ASSERT_EQUAL_FATAL(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
-	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	CU_ASSERT_EQUAL_FATAL(connect(client, (struct sockaddr *)&ss, len), 0);
-	*other = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	CU_ASSERT_FATAL(*other >= 0);
-	close(fd);
-	CU_ASSERT_EQUAL(fcntl(client, F_SETFL, O_NONBLOCK), 0);
-	return client;
-}
-
 static void begin_pair(void)
 {
 	static const int on = 1;
 
 	alarm(60); /* what does not come would be waited for */
 	begin_loop();
-	near.s = stream_new(loop, connection(&peer), &pool, hand_on, &near);
+	near.s = stream_new(loop, tcp_pair(&peer), &pool, hand_on, &near);
 	/* What the peer sends comes at once. */
 	CU_ASSERT_EQUAL(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
-	far_fd = connection(&far_peer);
+	far_fd = tcp_pair(&far_peer);
 	far = stream_new(loop, far_fd, &pool, far_told, NULL);
 	piece = SIZE_MAX;
 	arrived = 0;
