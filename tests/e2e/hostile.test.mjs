@@ -125,7 +125,7 @@ test('thousands of lies of a model server: sound HTTP or 502, nothing pooled, no
 		while (next < CASES)
 			await one(next++);
 	}
-	async function one(n) {
+	async function one(n, again = 3) {
 		asked++;
 		const method = n % 7 ? 'GET' : 'HEAD';
 		const got = await raw(s.port, `${method} /case/${n} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
@@ -150,9 +150,15 @@ test('thousands of lies of a model server: sound HTTP or 502, nothing pooled, no
 			tally.refused++;
 			assert.ok(!r.cut, what());
 		} else if (r.cut) {
-			tally.cut++;
 			// Endless trailers and chunk extensions have their ceilings, sound or not.
-			assert.ok(sent.cut || sent.fault || cases[n].bytes.length > 4096, `a sound answer was cut: ${what()}`);
+			const sound = !sent.cut && !sent.fault && cases[n].bytes.length <= 4096;
+			const late = sound && /upstream_timeout/.test((await s.record(r.all('x-request-id')[0])).reason);
+			assert.ok(!sound || (late && again > 0), `a sound answer was cut: ${what()}`);
+			// A busy machine may not write it all in time: once more.
+			if (late)
+				await one(n, again - 1);
+			else
+				tally.cut++;
 		} else {
 			tally.whole++;
 			assert.ok(!sent.fault && !sent.cut, `made whole what was not: ${what()}`);

@@ -295,6 +295,10 @@ export class Site {
 	log() {
 		return this.merlond.err.toString();
 	}
+	// The log comes over another pipe than the answers.
+	logged(what) {
+		return until(() => what.test(this.log()), `the log to say ${what}`);
+	}
 	admin(p) {
 		return fetch(`http://${HOST}:${this.o.admin}${p}`);
 	}

@@ -158,9 +158,16 @@ describe('auth_mtls', () => {
 describe('auth_mtls over time', () => {
 	test('a certificate that expires ends with its time, on a connection that stays open', async (t) => {
 		const gw = await new MtlsSite(site(t)).start();
-		const end = new Date(Math.ceil(Date.now() / 1000) * 1000 + 4000);
-		const ask = gw.keptAlive(await gw.authority.issue('short', { cn: 'operator short', until: end }));
-		assert.equal((await ask()).status, 200);
+		let end;
+		let ask;
+		let first;
+		// Where making it and asking takes all of its life, the next one lives longer.
+		for (let life = 4000; first?.status !== 200 && life < 100_000; life *= 2) {
+			end = new Date(Math.ceil(Date.now() / 1000) * 1000 + life);
+			ask = gw.keptAlive(await gw.authority.issue(`short${life}`, { cn: 'operator short', until: end }));
+			first = await ask().catch((e) => e);
+		}
+		assert.equal(first.status, 200, String(first));
 		const r = await until(async () => {
 			const answer = await ask();
 			return answer.status === 200 ? null : answer;

@@ -104,7 +104,7 @@ test('the gateway shows a certificate where it has one', async (t) => {
 	await s.gateway({ ...OPEN, workers: 1, upstream: to(ca) });
 	assert.equal((await s.request('/x')).status, 502);
 	assert.equal(seen.requests, 0);
-	assert.match(s.log(), /TLS failed upstream=llm server=127\.0\.0\.1:\d+: .*certificate/);
+	await s.logged(/TLS failed upstream=llm server=127\.0\.0\.1:\d+: .*certificate/);
 	const with_ = to(ca, `certificate = "${ours.cert}"; key = "${ours.key}";`);
 	assert.equal((await s.reload({ upstream: with_ })).code, 0);
 	assert.equal((await s.request('/x')).status, 200);
@@ -155,7 +155,7 @@ test('a server that is not TLS, says nothing, or breaks off', async (t) => {
 	await s.gateway({ ...OPEN, workers: 1, upstream: `connect_timeout = "300ms"; ${to(ca)}` });
 	assert.equal((await s.request('/x')).status, 502);
 	assert.equal(plain, 0);
-	assert.match(s.log(), /TLS failed .*wrong version number/);
+	await s.logged(/TLS failed .*wrong version number/);
 	await s.server(() => {});
 	assert.equal((await s.reload({ servers: [`${HOST}:${s.upstream}`] })).code, 0);
 	assert.equal((await s.request('/x')).status, 504);
