@@ -362,4 +362,5 @@ const struct merlon_host host_table = {
     .stream_state = host_stream_state,
     .stream_ready = host_stream_ready,
     .http_call = host_http_call,
+    .record_read = host_record_read,
 };

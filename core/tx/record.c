@@ -84,44 +84,46 @@ const char *record_status(uint32_t end)
 	return status_text(end).p;
 }
 
-static int32_t rec_str(struct merlon_val *out, struct str s)
+/* ---- the fields. Each sets a fact and answers how many bytes of text that has. ---- */
+static inline uint64_t fact_str(struct merlon_fact *f, struct str s, uint32_t flags)
 {
-	if (!s.p)
-		return MERLON_E_NOENT;
-	out->type = MERLON_VAL_STR;
-	out->count = 0;
-	out->u.str = to_merlon(s);
+	f->type = s.p ? MERLON_VAL_STR : MERLON_VAL_NONE;
+	f->flags = flags;
+	f->u.str = to_merlon(s);
+	return s.p ? s.n : 0;
+}
+
+static inline uint64_t fact_i64(struct merlon_fact *f, int64_t v, bool known)
+{
+	f->type = known ? MERLON_VAL_I64 : MERLON_VAL_NONE;
+	f->flags = 0;
+	f->u.i64 = v;
 	return 0;
 }
 
-static int32_t rec_i64(struct merlon_val *out, int64_t v, bool known)
-{
-	if (!known)
-		return MERLON_E_NOENT;
-	*out = (struct merlon_val){.type = MERLON_VAL_I64, .u.i64 = v};
-	return 0;
-}
-
-static __attribute__((noinline)) int32_t rec_cost(const merlon_tx *tx, struct merlon_val *out)
+static inline uint64_t fact_cost(struct merlon_fact *f, const merlon_tx *tx)
 {
 	const struct conf_model *m = tx->model;
 	int64_t in = tx->call.tokens_in, given = tx->call.tokens_out;
-	if (!m || !m->priced || (in < 0 && given < 0))
-		return MERLON_E_NOENT;
-	*out = (struct merlon_val){.type = MERLON_VAL_F64};
-	out->u.f64 = (m->price_in * (double)(in > 0 ? in : 0) +
-	              m->price_out * (double)(given > 0 ? given : 0)) /
-	             1e6;
+
+	*f = (struct merlon_fact){.type = MERLON_VAL_NONE};
+	if (m && m->priced && (in >= 0 || given >= 0)) {
+		f->type = MERLON_VAL_F64;
+		f->u.f64 = (m->price_in * (double)(in > 0 ? in : 0) +
+		            m->price_out * (double)(given > 0 ? given : 0)) /
+		           1e6;
+	}
 	return 0;
 }
 
-static __attribute__((noinline)) int32_t rec_hash(const merlon_ctx *ctx, const merlon_tx *tx,
-                                                  int dir, struct merlon_val *out)
+/* A name and hexadecimal digits. */
+static inline uint64_t fact_hash(struct merlon_fact *f, const merlon_ctx *ctx, const merlon_tx *tx,
+                                 int dir)
 {
 	for (unsigned i = 0; tx->stack && i < tx->stack->ndigests; i++)
 		if (ctx->digest.wanted && str_eq(tx->stack->digests[i]->key, ctx->digest.key))
-			return rec_str(out, tx->digest_text[dir][i]);
-	return MERLON_E_NOENT;
+			return fact_str(f, tx->digest_text[dir][i], MERLON_FACT_PLAIN);
+	return fact_str(f, STR_NONE, 0);
 }
 
 static int64_t us_between(uint64_t from, uint64_t to)
@@ -130,36 +132,36 @@ static int64_t us_between(uint64_t from, uint64_t to)
 }
 
 /* Where a value is made, or lies behind a pointer. */
-static __attribute__((noinline)) int32_t rec_made(const merlon_ctx *ctx, merlon_tx *tx,
-                                                  uint32_t field, struct merlon_val *out)
+__attribute__((always_inline)) static inline uint64_t
+fact_made(const merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct merlon_fact *f)
 {
 	switch (field) {
 	case MERLON_REC_STATUS:
-		return rec_str(out, status_text(tx->end));
+		return fact_str(f, status_text(tx->end), MERLON_FACT_PLAIN);
 	case MERLON_REC_INPUT_HASH:
-		return rec_hash(ctx, tx, MERLON_REQUEST, out);
+		return fact_hash(f, ctx, tx, MERLON_REQUEST);
 	case MERLON_REC_OUTPUT_HASH:
-		return rec_hash(ctx, tx, MERLON_RESPONSE, out);
+		return fact_hash(f, ctx, tx, MERLON_RESPONSE);
 	case MERLON_REC_ROUTE:
-		return rec_str(out, tx->route->conf ? tx->route->conf->name : STR_NONE);
+		return fact_str(f, tx->route->conf ? tx->route->conf->name : STR_NONE, 0);
 	case MERLON_REC_STACK:
-		return rec_str(out, tx->stack ? tx->stack->name : STR_NONE);
+		return fact_str(f, tx->stack ? tx->stack->name : STR_NONE, 0);
 	case MERLON_REC_HTTP_STATUS:
-		return rec_i64(out, tx->status, tx->status > 0);
+		return fact_i64(f, tx->status, tx->status > 0);
 	case MERLON_REC_DURATION_US:
-		return rec_i64(out, us_between(tx->began, tx->ended), tx->ended > 0);
+		return fact_i64(f, us_between(tx->began, tx->ended), tx->ended > 0);
 	case MERLON_REC_UPSTREAM_US:
-		return rec_i64(out, us_between(tx->upstream_began, tx->upstream_ended),
-		               tx->upstream_began > 0 && tx->upstream_ended > 0);
+		return fact_i64(f, us_between(tx->upstream_began, tx->upstream_ended),
+		                tx->upstream_began > 0 && tx->upstream_ended > 0);
 	case MERLON_REC_GENERATION:
-		return rec_i64(out, (int64_t)tx->gw->gen->id, true);
+		return fact_i64(f, (int64_t)tx->gw->gen->id, true);
 	case MERLON_REC_COST:
-		return rec_cost(tx, out);
+		return fact_cost(f, tx);
 	case MERLON_REC_STREAM:
-		*out = (struct merlon_val){.type = MERLON_VAL_BOOL, .u.i64 = tx->sse};
+		*f = (struct merlon_fact){.type = MERLON_VAL_BOOL, .u.i64 = tx->sse};
 		return 0;
 	default:
-		return MERLON_E_NOENT;
+		return fact_str(f, STR_NONE, 0);
 	}
 }
 
@@ -174,17 +176,18 @@ static const struct str identity[] = {
 
 /* Where a field's value stands. */
 enum place_kind {
-	MADE,   /* nowhere: see rec_made() */
+	MADE,   /* nowhere: see fact_made() */
 	TEXT,   /* a struct str of the tx */
+	PLAIN,  /* likewise, and what wrote it lets plain bytes pass only */
 	NUMBER, /* 64 bits of the tx; negative: unknown */
 	IDENTITY
 };
 static const struct place {
 	uint16_t kind;
 	uint16_t at; /* in the tx, or in `identity` */
-} places[MERLON_REC_GENERATION + 1] = {
+} places[MERLON_REC_COUNT] = {
     [MERLON_REC_TIMESTAMP] = {NUMBER, offsetof(merlon_tx, began_wall)},
-    [MERLON_REC_REQUEST_ID] = {TEXT, offsetof(merlon_tx, request_id)},
+    [MERLON_REC_REQUEST_ID] = {PLAIN, offsetof(merlon_tx, request_id)},
     [MERLON_REC_USER_ID] = {IDENTITY, SUB},
     [MERLON_REC_ORG] = {IDENTITY, ORG},
     [MERLON_REC_CREDENTIAL] = {IDENTITY, CREDENTIAL},
@@ -201,21 +204,67 @@ static const struct place {
     [MERLON_REC_PATH] = {TEXT, offsetof(merlon_tx, url.path)},
 };
 
-int32_t host_record_get(merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct merlon_val *out)
+/* Inline, so that nothing is left of the table where the field is known. */
+__attribute__((always_inline)) static inline uint64_t fact_of(const merlon_ctx *ctx, merlon_tx *tx,
+                                                              uint32_t field, struct merlon_fact *f)
 {
-	if (field >= sizeof(places) / sizeof(places[0]))
-		return MERLON_E_NOENT;
 	const struct place p = places[field];
 	const char *at = (const char *)tx + p.at;
-	if (p.kind == TEXT)
-		return rec_str(out, *(const struct str *)(const void *)at);
+
+	if (p.kind == TEXT || p.kind == PLAIN)
+		return fact_str(f, *(const struct str *)(const void *)at,
+		                p.kind == PLAIN ? MERLON_FACT_PLAIN : 0);
 	if (p.kind == NUMBER) {
 		int64_t v = *(const int64_t *)(const void *)at;
-		return rec_i64(out, v, v >= 0);
+		return fact_i64(f, v, v >= 0);
 	}
 	if (p.kind == IDENTITY)
-		return rec_str(out, attrs_str(&tx->base.attrs, identity[p.at]));
-	return rec_made(ctx, tx, field, out);
+		return fact_str(f, attrs_str(&tx->base.attrs, identity[p.at]), 0);
+	return fact_made(ctx, tx, field, f);
+}
+
+int32_t host_record_get(merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct merlon_val *out)
+{
+	struct merlon_fact f;
+
+	if (field >= MERLON_REC_COUNT)
+		return MERLON_E_NOENT;
+	fact_of(ctx, tx, field, &f);
+	if (f.type == MERLON_VAL_NONE)
+		return MERLON_E_NOENT;
+	*out = (struct merlon_val){.type = f.type};
+	if (f.type == MERLON_VAL_STR)
+		out->u.str = f.u.str;
+	else if (f.type == MERLON_VAL_F64)
+		out->u.f64 = f.u.f64;
+	else
+		out->u.i64 = f.u.i64;
+	return 0;
+}
+
+/* For a module that has less room than there are fields. */
+static __attribute__((noinline)) uint64_t read_some(const merlon_ctx *ctx, merlon_tx *tx,
+                                                    struct merlon_fact *facts, uint32_t count)
+{
+	uint64_t text = 0;
+
+	for (uint32_t field = 0; field < count; field++)
+		text += fact_of(ctx, tx, field, &facts[field]);
+	return text;
+}
+
+uint64_t host_record_read(merlon_ctx *ctx, merlon_tx *tx, struct merlon_fact *facts, uint32_t count)
+{
+	uint64_t text = 0;
+
+	if (__builtin_expect(count < MERLON_REC_COUNT, 0))
+		return read_some(ctx, tx, facts, count);
+#pragma GCC unroll 28
+	for (uint32_t field = 0; field < MERLON_REC_COUNT; field++)
+		text += fact_of(ctx, tx, field, &facts[field]);
+	for (uint32_t field = MERLON_REC_COUNT; field < count; field++)
+		facts[field].type = MERLON_VAL_NONE;
+	return text;
 }
 
 int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *out)
@@ -227,7 +276,7 @@ int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *
 	static const struct str groups[G_COUNT] = {STR("auth"), STR("authz"), STR("ratelimit"),
 	                                           STR("filter"), STR("audit")};
 	struct merlon_decision full = {
-	    .size = sizeof(full),
+	    .size = out->size < sizeof(full) ? out->size : sizeof(full),
 	    .shadow = d->shadow,
 	    .group = to_merlon(groups[d->line->group]),
 	    .line = to_merlon(l->name),

@@ -25,6 +25,7 @@
  *  1.0  first version
  *  1.1  http_call, stream_open, stream_send and what they take; stream_call, stream_state,
  *       stream_ready; MERLON_OPT_UPSTREAM, MERLON_OPT_URL, MERLON_E_TIMEOUT
+ *  1.2  record_read and struct merlon_fact; how long the texts of a decision live
  */
 #ifndef MERLON_MODULE_H
 #define MERLON_MODULE_H
@@ -37,7 +38,7 @@ extern "C" {
 #endif
 
 #define MERLON_ABI_MAJOR 1
-#define MERLON_ABI_MINOR 1
+#define MERLON_ABI_MINOR 2
 
 /* ---- Codes: what a module answers. 0 is no code, so a forgotten answer is an error. ---- */
 #define MERLON_OK 1      /* yes: known (auth), allowed (authz), within limits, may pass, recorded */
@@ -243,8 +244,25 @@ struct merlon_summary {
 #define MERLON_REC_STACK 25
 #define MERLON_REC_STREAM 26     /* BOOL: the answer was streamed */
 #define MERLON_REC_GENERATION 27 /* I64 */
+#define MERLON_REC_COUNT 28      /* one more than the last one of this header (1.2) */
 
-/* One line's answer, in the order they were given. */
+/* A field as record_read() gives it (1.2). It stands in arrays, so it never grows. */
+struct merlon_fact {
+	uint32_t
+	    type; /* MERLON_VAL_STR, _I64, _F64, _BOOL (u.i64); _NONE: unknown, u says nothing */
+	uint32_t flags; /* MERLON_FACT_* */
+	union {
+		struct merlon_str str;
+		int64_t i64;
+		double f64;
+	} u;
+};
+/* A text that the host vouches for: bytes of 0x20 to 0x7e, neither '"' nor '\\'. Where the flag is
+ * missing nothing is said of it. */
+#define MERLON_FACT_PLAIN UINT32_C(1)
+
+/* One line's answer, in the order they were given. Of a host of 1.2 or later the texts but policy
+ * live as long as the instance that reads them, and do not change. */
 struct merlon_decision {
 	uint32_t size;
 	uint32_t shadow; /* 0 or 1 */
@@ -586,6 +604,14 @@ struct merlon_host {
 	/* 0: stream_send() would take a message of `room` bytes now. MERLON_E_FULL: it would not.
 	 */
 	int32_t (*stream_ready)(merlon_stream *stream, merlon_tx *tx, uint64_t room);
+
+	/* -- the audit record at once (1.2) -- */
+	/* Audit hooks only: facts[i] becomes the field i of MERLON_REC_* for each i under count;
+	 * what this host or header does not know, and 0, become NONE. The texts live until the hook
+	 * returns. Answers how many bytes all the texts given have together, so that room for them
+	 * can be looked at once. */
+	uint64_t (*record_read)(merlon_ctx *ctx, merlon_tx *tx, struct merlon_fact *facts,
+	                        uint32_t count);
 };
 
 /* Whether this host offers fn. */

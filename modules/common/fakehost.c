@@ -361,6 +361,26 @@ static int32_t record_get(merlon_ctx *ctx, merlon_tx *tx, uint32_t field, struct
 	return 0;
 }
 
+static uint64_t record_read(merlon_ctx *ctx, merlon_tx *tx, struct merlon_fact *facts,
+                            uint32_t count)
+{
+	uint64_t text = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct merlon_val v = {.type = MERLON_VAL_NONE};
+		(void)record_get(ctx, tx, i, &v);
+		if (v.type == MERLON_VAL_BYTES)
+			v.type = MERLON_VAL_STR;
+		facts[i] = (struct merlon_fact){.type = v.type};
+		memcpy(&facts[i].u, &v.u, sizeof(facts[i].u));
+		if (v.type != MERLON_VAL_STR)
+			continue;
+		facts[i].flags = tx->vouched >> i & 1 ? MERLON_FACT_PLAIN : 0;
+		text += v.u.str.len;
+	}
+	return text;
+}
+
 static int32_t record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *out)
 {
 	if (i >= tx->ndecisions)
@@ -434,4 +454,5 @@ const struct merlon_host fake_host = {
     .stream_call = fakenet_stream_call,
     .stream_state = fakenet_stream_state,
     .stream_ready = fakenet_stream_ready,
+    .record_read = record_read,
 };

@@ -30,6 +30,7 @@ struct merlon_tx {
 	struct fake_pair headers[2][FAKE_HEADERS]; /* by direction; deleted: name.ptr NULL */
 	unsigned nheaders[2];
 	struct merlon_val record[32]; /* by MERLON_REC_*; type NONE: unknown */
+	uint32_t vouched;             /* a bit for each text that is said to be plain */
 	struct merlon_decision decisions[FAKE_DECISIONS];
 	unsigned ndecisions;
 	struct merlon_fail fail;

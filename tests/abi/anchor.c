@@ -19,6 +19,8 @@ struct merlon_abi {
 	const struct merlon_http_request *http_request;
 	const struct merlon_http_response *http_response;
 	const struct merlon_stream_ops *stream_ops;
+	/* 1.2 */
+	const struct merlon_fact *fact;
 };
 
 MERLON_EXPORT int merlon_abi(const struct merlon_abi *tables);

@@ -45,6 +45,10 @@ AT(merlon_summary, entered, 12);
 AT(merlon_summary, tokens_in, 16);
 AT(merlon_summary, tokens_out, 24);
 AT(merlon_summary, duration_ns, 32);
+SIZE(merlon_fact, 24);
+AT(merlon_fact, type, 0);
+AT(merlon_fact, flags, 4);
+AT(merlon_fact, u, 8);
 GROWS(merlon_decision, 88);
 AT(merlon_decision, size, 0);
 AT(merlon_decision, shadow, 4);
@@ -117,6 +121,10 @@ AT(merlon_host, record_decision, 368);
 AT(merlon_host, http_call, 376);
 AT(merlon_host, stream_open, 384);
 AT(merlon_host, stream_send, 392);
+AT(merlon_host, stream_call, 400);
+AT(merlon_host, stream_state, 408);
+AT(merlon_host, stream_ready, 416);
+AT(merlon_host, record_read, 424);
 GROWS(merlon_module, 192);
 AT(merlon_module, size, 0);
 AT(merlon_module, major, 4);
@@ -269,6 +277,7 @@ static const struct number numbers[] = {
     IS(MERLON_REC_STACK, 25),
     IS(MERLON_REC_STREAM, 26),
     IS(MERLON_REC_GENERATION, 27),
+    IS(MERLON_FACT_PLAIN, 1),
     IS(MERLON_SINK_RECORD, 0),
     IS(MERLON_SINK_TORN, 1),
     IS(MERLON_FD_READ, 1),
