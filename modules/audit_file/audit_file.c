@@ -13,6 +13,11 @@ struct instance {
 	merlon_sink *sink;
 };
 
+struct worker {
+	struct recorder recorder;
+	char room[RECORD_ROOM];
+};
+
 #define ROOM_AHEAD                                                                                 \
 	8192 /* asked for before the upstream is contacted: what nearly every record needs */
 
@@ -70,9 +75,13 @@ static void destroy(void *inst)
 
 static int32_t worker_start(void *inst, merlon_worker *worker, void **w)
 {
-	(void)inst;
+	const struct instance *in = inst;
+	struct worker *mine = mem_new(1, sizeof(*mine));
+
 	(void)worker;
-	*w = mem_new(RECORD_ROOM, 1);
+	mine->recorder.h = H;
+	mine->recorder.ctx = in->ctx;
+	*w = mine;
 	return 0;
 }
 
@@ -104,8 +113,11 @@ static int32_t audit_open(void *inst, void *w, merlon_tx *tx)
 static int32_t audit_close(void *inst, void *w, merlon_tx *tx)
 {
 	const struct instance *in = inst;
-	struct merlon_str record = record_render(H, in->ctx, tx, TXT("close"), w);
+	struct worker *mine = w;
+	struct merlon_str record;
 
+	record_read(&mine->recorder, tx);
+	record = record_render(&mine->recorder, tx, TXT("close"), mine->room);
 	return H->sink_append(in->sink, tx, record) == 0 ? MERLON_OK : refuse(in, tx);
 }
 

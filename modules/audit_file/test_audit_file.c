@@ -119,6 +119,14 @@ static void fill(merlon_tx *tx)
 	tx->ndecisions = 2;
 }
 
+static struct merlon_str rendered(merlon_tx *tx, char buf[RECORD_ROOM])
+{
+	struct recorder r = {.h = &fake_host, .ctx = &ctx};
+
+	record_read(&r, tx);
+	return record_render(&r, tx, TXT("close"), buf);
+}
+
 static void a_full_record_is_written_to_the_byte(void)
 {
 	char line[4096], hash[SHA_HEX + 1];
@@ -267,7 +275,7 @@ static char *render_path(struct merlon_str path)
 	merlon_tx *tx = fake_tx_new();
 
 	tx->record[MERLON_REC_PATH] = (struct merlon_val){.type = MERLON_VAL_STR, .u.str = path};
-	struct merlon_str r = record_render(&fake_host, &ctx, tx, TXT("close"), buf);
+	struct merlon_str r = rendered(tx, buf);
 	buf[r.len] = '\0';
 	fake_tx_free(tx);
 	return buf;
@@ -335,7 +343,7 @@ static void overlong_texts_are_cut_and_the_record_always_fits(void)
 			    (struct merlon_str){huge, sizeof(huge)};
 		}
 		tx->ndecisions = FAKE_DECISIONS;
-		struct merlon_str r = record_render(&fake_host, &ctx, tx, TXT("close"), buf);
+		struct merlon_str r = rendered(tx, buf);
 		memcpy(buf + r.len, "}", 2);
 		json_t *o = json_loads(buf, JSON_REJECT_DUPLICATES, NULL);
 		CU_ASSERT_PTR_NOT_NULL(o);
@@ -360,7 +368,7 @@ static void wrong_kinds_are_null(void)
 	    (struct merlon_val){.type = MERLON_VAL_F64, .u.f64 = __builtin_nan("")};
 	number(tx, MERLON_REC_DURATION_US, -1);
 	number(tx, MERLON_REC_INPUT_BYTES, INT64_MIN);
-	struct merlon_str r = record_render(&fake_host, &ctx, tx, TXT("close"), buf);
+	struct merlon_str r = rendered(tx, buf);
 	buf[r.len] = '\0';
 	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "\"cost\":null"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "\"duration_ms\":null"));

@@ -22,6 +22,11 @@ struct instance {
 	uint64_t note_len;
 };
 
+struct worker {
+	struct recorder recorder;
+	char room[MESSAGE_HEAD + RECORD_ROOM + MESSAGE_TAIL];
+};
+
 static const struct merlon_host *H;
 
 /* ---- options ---- */
@@ -197,9 +202,13 @@ static void destroy(void *inst)
 
 static int32_t worker_start(void *inst, merlon_worker *worker, void **w)
 {
-	(void)inst;
+	const struct instance *in = inst;
+	struct worker *mine = mem_new(1, sizeof(*mine));
+
 	(void)worker;
-	*w = mem_new(MESSAGE_HEAD + RECORD_ROOM + MESSAGE_TAIL, 1);
+	mine->recorder.h = H;
+	mine->recorder.ctx = in->ctx;
+	*w = mine;
 	return 0;
 }
 
@@ -229,22 +238,23 @@ static int32_t audit_open(void *inst, void *w, merlon_tx *tx)
 	return H->stream_ready(in->stream, tx, in->max_message) == 0 ? MERLON_OK : refuse(in, tx);
 }
 
-/* The whole message in buf; len 0: the record does not fit into one. */
-static struct merlon_str render(const struct instance *in, merlon_tx *tx, char *buf)
+/* The whole message, in w's room; len 0: the record does not fit into one. */
+static struct merlon_str render(const struct instance *in, merlon_tx *tx, struct worker *w)
 {
 	const struct merlon_str note = {in->note, in->note_len};
-	struct merlon_val status;
+	const struct merlon_fact *status = &w->recorder.facts[MERLON_REC_STATUS];
 	enum severity severity = SEVERITY_ERROR;
+	char *buf = w->room;
 	uint64_t head, room;
 	struct merlon_str record;
 	bool cut;
 
-	if (H->record_get(in->ctx, tx, MERLON_REC_STATUS, &status) == 0 &&
-	    status.type == MERLON_VAL_STR)
-		severity = message_severity(status.u.str);
+	record_read(&w->recorder, tx);
+	if (status->type == MERLON_VAL_STR)
+		severity = message_severity(status->u.str);
 	head = message_head(note, severity, (int64_t)(H->now(MERLON_CLOCK_REAL) / 1000), buf);
 	room = in->max_message - head - MESSAGE_TAIL;
-	record = record_render_within(H, in->ctx, tx, TXT("close"), buf + head, room, &cut);
+	record = record_render_within(&w->recorder, tx, TXT("close"), buf + head, room, &cut);
 	if (cut)
 		H->metric_add(in->ctx, in->cut, NULL, 1);
 	return (struct merlon_str){

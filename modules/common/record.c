@@ -2,26 +2,15 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * Rendering audit records. Runs once a request on its worker, so it writes bytes by itself: no
- * printf, no tree.
+ * printf, no tree. Nearly every record has room for all of its texts and is written by
+ * recordwhole.c. Here is what is done where that is not so: each piece looks for its own room, and
+ * texts are cut.
  */
-#include "common/record.h"
+#include "common/recordpriv.h"
 
-#define TEXT_MOST 3072 /* bytes of one text, escapes counted */
-#define TEXT_LESS 256  /* the same where the record would not fit otherwise */
-#define TEXT_LEAST 96  /* the same in a small room; a digest is whole in it */
+#define TEXT_LESS 256 /* the same where the record would not fit otherwise */
+#define TEXT_LEAST 96 /* the same in a small room; a digest is whole in it */
 #define DECISION_MOST(text) (3 * (text) + 512) /* bytes that one decision may need at most */
-
-struct out {
-	char *p; /* where the next byte goes */
-	char *end;
-	uint64_t text; /* most bytes of one text */
-	bool full;
-};
-
-static uint64_t room(const struct out *o)
-{
-	return (uint64_t)(o->end - o->p);
-}
 
 /* Inline, so that a literal is a few stores. */
 __attribute__((always_inline)) static inline void put(struct out *o, const char *p, uint64_t n)
@@ -71,21 +60,6 @@ __attribute__((always_inline)) static inline void put_fixed(struct out *o, uint6
 }
 
 /* ---- text ---- */
-static bool plain(unsigned char c)
-{
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-/* Not 0: one of the eight bytes is not plain. Borrows and carries come from such bytes only. */
-static uint64_t odd_word(uint64_t v)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	uint64_t quote = v ^ ones * '"', backslash = v ^ ones * '\\';
-
-	return ((v - ones * ' ') | (v + ones) | v | (quote - ones) | (backslash - ones)) &
-	       ones * 0x80;
-}
-
 /* The first byte at or after p that is not plain, or end. */
 static const char *plain_end(const char *p, const char *end)
 {
@@ -99,61 +73,6 @@ static const char *plain_end(const char *p, const char *end)
 	while (p < end && plain((unsigned char)*p))
 		p++;
 	return p;
-}
-
-typedef int8_t vector __attribute__((vector_size(16)));
-typedef uint64_t words __attribute__((vector_size(16)));
-
-/* All ones where a byte is plain. Signed: bytes of 0x80 and more are below the blank too. */
-static words plain_bytes(vector v)
-{
-	return (words)((v >= ' ') & ~((v == 0x7f) | (v == '"') | (v == '\\')));
-}
-
-/* Copies up to 7 bytes. False: one is not plain. */
-static bool copy_short(char *to, const char *from, uint64_t n)
-{
-	uint32_t c, d;
-
-	if (n >= 4) {
-		memcpy(&c, from, 4);
-		memcpy(&d, from + n - 4, 4);
-		memcpy(to, &c, 4);
-		memcpy(to + n - 4, &d, 4);
-		return odd_word((uint64_t)c << 32 | d) == 0;
-	}
-	for (; n > 0 && plain((unsigned char)*from); n--)
-		*to++ = *from++;
-	return n == 0;
-}
-
-/* Copies n bytes, sixteen a step, the last of which overlap with those before. False: one is not
- * plain, and what was copied is of no use. */
-static bool copy_plain(char *to, const char *from, uint64_t n)
-{
-	words all = {UINT64_MAX, UINT64_MAX};
-	vector v;
-
-	if (n < 8)
-		return copy_short(to, from, n);
-	if (n < sizeof(v)) {
-		uint64_t first, last;
-
-		memcpy(&first, from, 8);
-		memcpy(&last, from + n - 8, 8);
-		memcpy(to, &first, 8);
-		memcpy(to + n - 8, &last, 8);
-		all = plain_bytes((vector)(words){first, last});
-		return (all[0] & all[1]) == UINT64_MAX;
-	}
-	for (uint64_t at = 0;; at = n - at < 2 * sizeof(v) ? n - sizeof(v) : at + sizeof(v)) {
-		memcpy(&v, from + at, sizeof(v));
-		memcpy(to + at, &v, sizeof(v));
-		all &= plain_bytes(v);
-		if (at == n - sizeof(v))
-			break;
-	}
-	return (all[0] & all[1]) == UINT64_MAX;
 }
 
 /* How the text goes on at p: bytes read, and in esc what stands for them (0: they themselves). */
@@ -183,8 +102,7 @@ static size_t next_piece(const char *p, uint64_t n, char esc[6], size_t *nesc)
 	return len;
 }
 
-/* A text with bytes that must be written otherwise, or that may not be written whole. */
-static __attribute__((noinline)) void put_escaped(struct out *o, struct merlon_str s)
+void record_text(struct out *o, struct merlon_str s)
 {
 	uint64_t left = o->text; /* of the budget */
 	uint64_t at = 0;
@@ -212,29 +130,6 @@ static __attribute__((noinline)) void put_escaped(struct out *o, struct merlon_s
 	PUT(o, "\"");
 }
 
-/* Writes a text at p, where there is room for it, and gives what is behind it. NULL: it must be
- * written otherwise. */
-static __attribute__((noinline)) char *text_at(char *p, const char *s, uint64_t n)
-{
-	if (!copy_plain(p + 1, s, n))
-		return NULL;
-	p[0] = '"';
-	p[n + 1] = '"';
-	return p + n + 2;
-}
-
-__attribute__((always_inline)) static inline void put_text(struct out *o, struct merlon_str s)
-{
-	char *end = NULL;
-
-	if (s.len <= o->text && s.len + 2 <= room(o))
-		end = text_at(o->p, s.ptr, s.len);
-	if (__builtin_expect(end != NULL, 1))
-		o->p = end;
-	else
-		put_escaped(o, s);
-}
-
 /* ---- fields ---- */
 enum kind { TEXT, NUMBER, MILLISECONDS, AMOUNT, FLAG };
 
@@ -247,36 +142,8 @@ static const struct row {
 	uint16_t field;
 } rows[] = {
 #define ROW(name, field, kind)                                                                     \
-	{                                                                                          \
-		",\"" name "\":", sizeof(",\"" name "\":") - 1, kind, field                        \
-	}
-    ROW("request_id", MERLON_REC_REQUEST_ID, TEXT),
-    ROW("user_id", MERLON_REC_USER_ID, TEXT),
-    ROW("org", MERLON_REC_ORG, TEXT),
-    ROW("credential", MERLON_REC_CREDENTIAL, TEXT),
-    ROW("auth_method", MERLON_REC_AUTH_METHOD, TEXT),
-    ROW("model_id", MERLON_REC_MODEL_ID, TEXT),
-    ROW("action", MERLON_REC_ACTION, TEXT),
-    ROW("status", MERLON_REC_STATUS, TEXT),
-    ROW("reason", MERLON_REC_REASON, TEXT),
-    ROW("http_status", MERLON_REC_HTTP_STATUS, NUMBER),
-    ROW("duration_ms", MERLON_REC_DURATION_US, MILLISECONDS),
-    ROW("upstream_ms", MERLON_REC_UPSTREAM_US, MILLISECONDS),
-    ROW("input_hash", MERLON_REC_INPUT_HASH, TEXT),
-    ROW("output_hash", MERLON_REC_OUTPUT_HASH, TEXT),
-    ROW("input_bytes", MERLON_REC_INPUT_BYTES, NUMBER),
-    ROW("output_bytes", MERLON_REC_OUTPUT_BYTES, NUMBER),
-    ROW("tokens_in", MERLON_REC_TOKENS_IN, NUMBER),
-    ROW("tokens_out", MERLON_REC_TOKENS_OUT, NUMBER),
-    ROW("cost", MERLON_REC_COST, AMOUNT),
-    ROW("source_ip", MERLON_REC_SOURCE_IP, TEXT),
-    ROW("method", MERLON_REC_METHOD, TEXT),
-    ROW("path", MERLON_REC_PATH, TEXT),
-    ROW("route", MERLON_REC_ROUTE, TEXT),
-    ROW("stack", MERLON_REC_STACK, TEXT),
-    ROW("stream", MERLON_REC_STREAM, FLAG),
-    ROW("generation", MERLON_REC_GENERATION, NUMBER),
-};
+	{",\"" name "\":", sizeof(",\"" name "\":") - 1, kind, MERLON_REC_##field},
+    FIELDS(ROW)};
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 static void put_key(struct out *o, const struct row *r)
@@ -290,12 +157,12 @@ static void put_key(struct out *o, const struct row *r)
 }
 
 /* The value of a field; false: it is not of the kind that the field has, so null. */
-static bool put_value(struct out *o, unsigned kind, const struct merlon_val *v)
+static bool put_value(struct out *o, unsigned kind, const struct merlon_fact *v)
 {
 	if (kind == TEXT) {
-		if (v->type != MERLON_VAL_STR && v->type != MERLON_VAL_BYTES)
+		if (v->type != MERLON_VAL_STR)
 			return false;
-		put_text(o, v->u.str);
+		record_text(o, v->u.str);
 		return true;
 	}
 	switch (kind) {
@@ -335,51 +202,22 @@ static void put_head(struct out *o, int64_t time_us, struct merlon_str event)
 	PUT(o, "{\"timestamp\":\"");
 	put(o, when, sizeof(when));
 	PUT(o, "\",\"event\":");
-	put_text(o, event);
+	record_text(o, event);
 }
 
-#define LIT_AT(p, lit) ((char *)memcpy((p), lit, sizeof(lit) - 1) + sizeof(lit) - 1)
-#define DECISION_FRAME 96 /* more than is written around the texts of one */
-
-/* One whose texts are plain, and for which there is room: looked at once. False: it is not, and
- * nothing was written. */
-static bool put_decision_plain(struct out *o, const struct merlon_decision *d)
-{
-	const uint64_t n = d->group.len + d->line.len + d->module.len + d->code.len + d->policy.len;
-	char *p = o->p;
-
-	if (n > o->text || n + DECISION_FRAME > room(o))
-		return false;
-	p = text_at(LIT_AT(p, "{\"group\":"), d->group.ptr, d->group.len);
-	if (p)
-		p = text_at(LIT_AT(p, ",\"line\":"), d->line.ptr, d->line.len);
-	if (p)
-		p = text_at(LIT_AT(p, ",\"module\":"), d->module.ptr, d->module.len);
-	if (p)
-		p = text_at(LIT_AT(p, ",\"code\":"), d->code.ptr, d->code.len);
-	if (!p)
-		return false;
-	p = LIT_AT(p, ",\"policy\":");
-	p = d->policy.len > 0 ? text_at(p, d->policy.ptr, d->policy.len) : LIT_AT(p, "null");
-	if (!p)
-		return false;
-	o->p = d->shadow ? LIT_AT(p, ",\"shadow\":true}") : LIT_AT(p, ",\"shadow\":false}");
-	return true;
-}
-
-static __attribute__((noinline)) void put_decision(struct out *o, const struct merlon_decision *d)
+static void put_decision(struct out *o, const struct merlon_decision *d)
 {
 	PUT(o, "{\"group\":");
-	put_text(o, d->group);
+	record_text(o, d->group);
 	PUT(o, ",\"line\":");
-	put_text(o, d->line);
+	record_text(o, d->line);
 	PUT(o, ",\"module\":");
-	put_text(o, d->module);
+	record_text(o, d->module);
 	PUT(o, ",\"code\":");
-	put_text(o, d->code);
+	record_text(o, d->code);
 	PUT(o, ",\"policy\":");
 	if (d->policy.len > 0)
-		put_text(o, d->policy);
+		record_text(o, d->policy);
 	else
 		PUT(o, "null");
 	if (d->shadow)
@@ -388,52 +226,86 @@ static __attribute__((noinline)) void put_decision(struct out *o, const struct m
 		PUT(o, ",\"shadow\":false}");
 }
 
-static void put_decisions(struct out *o, const struct merlon_host *h, merlon_tx *tx)
+static void put_decisions(struct out *o, struct recorder *r, merlon_tx *tx)
 {
 	struct merlon_decision d = {.size = sizeof(d)};
 
 	PUT(o, ",\"decisions\":[");
-	for (uint32_t i = 0; h->record_decision(tx, i, &d) == 0; i++) {
+	for (uint32_t i = 0; r->h->record_decision(tx, i, &d) == 0; i++) {
 		/* Cut short only where every text is already: then what is told is still whole. */
 		if (o->text < TEXT_MOST && room(o) < DECISION_MOST(o->text))
 			break;
 		if (i > 0)
 			PUT(o, ",");
-		if (!put_decision_plain(o, &d))
+		if (!record_decision_whole(o, r, i, &d))
 			put_decision(o, &d);
 		d.size = sizeof(d); /* a newer host has written its own */
 	}
 	PUT(o, "]");
 }
 
-static void render(struct out *o, const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
-                   struct merlon_str event)
+/* ---- records ---- */
+/* What a host before 1.2 knows, field by field. */
+static __attribute__((noinline)) uint64_t read_one_by_one(struct recorder *r, merlon_tx *tx)
 {
 	struct merlon_val v;
-	int64_t time_us = 0;
+	uint64_t text = 0;
 
-	if (h->record_get(ctx, tx, MERLON_REC_TIMESTAMP, &v) == 0 && v.type == MERLON_VAL_I64)
-		time_us = v.u.i64;
-	put_head(o, time_us, event);
-	for (size_t i = 0; i < ROWS; i++) {
-		put_key(o, &rows[i]);
-		if (h->record_get(ctx, tx, rows[i].field, &v) != 0 ||
-		    !put_value(o, rows[i].kind, &v))
-			PUT(o, "null");
+	for (uint32_t i = 0; i < MERLON_REC_COUNT; i++) {
+		struct merlon_fact *f = &r->facts[i];
+
+		*f = (struct merlon_fact){.type = MERLON_VAL_NONE};
+		if (r->h->record_get(r->ctx, tx, i, &v) != 0)
+			continue;
+		f->type = v.type;
+		if (v.type == MERLON_VAL_STR || v.type == MERLON_VAL_BYTES) {
+			f->type = MERLON_VAL_STR;
+			f->u.str = v.u.str;
+			text += v.u.str.len;
+		} else if (v.type == MERLON_VAL_F64) {
+			f->u.f64 = v.u.f64;
+		} else {
+			f->u.i64 = v.u.i64;
+		}
 	}
-	put_decisions(o, h, tx);
+	return text;
 }
 
-struct merlon_str record_render(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
-                                struct merlon_str event, char buf[RECORD_ROOM])
+void record_read(struct recorder *r, merlon_tx *tx)
+{
+	r->lasting = MERLON_HAS(r->h, record_read);
+	if (r->lasting)
+		r->text = r->h->record_read(r->ctx, tx, r->facts, MERLON_REC_COUNT);
+	else
+		r->text = read_one_by_one(r, tx);
+}
+
+static void render(struct out *o, struct recorder *r, merlon_tx *tx, struct merlon_str event)
+{
+	const struct merlon_fact *time = &r->facts[MERLON_REC_TIMESTAMP];
+	int64_t time_us = time->type == MERLON_VAL_I64 ? time->u.i64 : 0;
+
+	if (!record_fields_whole(o, r, time_us, event)) {
+		put_head(o, time_us, event);
+		for (size_t i = 0; i < ROWS; i++) {
+			put_key(o, &rows[i]);
+			if (!put_value(o, rows[i].kind, &r->facts[rows[i].field]))
+				PUT(o, "null");
+		}
+	}
+	put_decisions(o, r, tx);
+}
+
+struct merlon_str record_render(struct recorder *r, merlon_tx *tx, struct merlon_str event,
+                                char buf[RECORD_ROOM])
 {
 	bool cut;
 
-	return record_render_within(h, ctx, tx, event, buf, RECORD_ROOM, &cut);
+	return record_render_within(r, tx, event, buf, RECORD_ROOM, &cut);
 }
 
-struct merlon_str record_render_within(const struct merlon_host *h, merlon_ctx *ctx, merlon_tx *tx,
-                                       struct merlon_str event, char *buf, uint64_t cap, bool *cut)
+struct merlon_str record_render_within(struct recorder *r, merlon_tx *tx, struct merlon_str event,
+                                       char *buf, uint64_t cap, bool *cut)
 {
 	static const uint64_t texts[] = {TEXT_MOST, TEXT_LESS, TEXT_LEAST};
 	struct out o = {.full = true};
@@ -441,7 +313,7 @@ struct merlon_str record_render_within(const struct merlon_host *h, merlon_ctx *
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && o.full; i++) {
 		*cut = i > 0;
 		o = (struct out){buf, buf + cap, texts[i], false};
-		render(&o, h, ctx, tx, event);
+		render(&o, r, tx, event);
 	}
 	return (struct merlon_str){buf, o.full ? 0 : (uint64_t)(o.p - buf)};
 }
@@ -457,7 +329,7 @@ struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct
 		if (rows[i].field == MERLON_REC_STATUS)
 			PUT(&o, "\"error\"");
 		else if (rows[i].field == MERLON_REC_REASON)
-			put_text(&o, reason);
+			record_text(&o, reason);
 		else
 			PUT(&o, "null");
 	}

@@ -59,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct merlon_host host = {
 	    .size = sizeof(host), .record_get = record_get, .record_decision = record_decision};
 	char note[MESSAGE_NOTE];
+	struct recorder r = {.h = &host};
 	struct merlon_str n = {note, 0}, record;
 	uint64_t cap, head;
 	bool cut;
@@ -73,8 +74,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text = (struct merlon_str){copy, size - 4};
 
 	head = message_head(n, data[3] % 8, (int64_t)size, message);
-	record = record_render_within(&host, NULL, NULL, text, message + head,
-	                              cap - head - MESSAGE_TAIL, &cut);
+	record_read(&r, NULL);
+	record =
+	    record_render_within(&r, NULL, text, message + head, cap - head - MESSAGE_TAIL, &cut);
 	if (record.len == 0)
 		abort(); /* the least room suffices for any record */
 	check(message, head + message_close(message + head, record.len), head, cap);
