@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { Authority } from './certificates.mjs';
 import { freePort, run, site, until, HOST, MERLOND, MODULES } from './lib.mjs';
-import { Redis } from './redis.mjs';
+import { PATIENT, Redis } from './redis.mjs';
 import { Collector, skip as noSyslog } from './rsyslog.mjs';
 
 const EXAMPLES = path.join(import.meta.dirname, '../../etc/merlon/examples');
@@ -254,7 +254,10 @@ test('large: certificates and a provider, policies in files, Redis and syslog', 
 	await begin(s, 'large', (port) => [['0.0.0.0:8443', `${HOST}:${port}`],
 		['"models-1.internal.example:8443", "models-2.internal.example:8443"', `"localhost:${model.port}"`],
 		['login.corp.example:443"', `localhost:${idp.port}"`], ['redis.internal.example:6379', `localhost:${redisPort}`],
-		['tls:logs.internal.example:6514', `tls:localhost:${collector.tlsPort}`]]);
+		['tls:logs.internal.example:6514', `tls:localhost:${collector.tlsPort}`],
+		// Not what a gateway of a company would wait, but the machine may be slow.
+		['on_error = "local";', `on_error = "local"; ${PATIENT}`],
+		['module = "ratelimit_redis";', 'module = "ratelimit_redis"; timeout = "60s";']]);
 
 	const tls = { ca: pem(ca.ca) };
 	const withCertificate = { ...tls, cert: pem(service.cert), key: pem(service.key) };
