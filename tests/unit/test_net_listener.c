@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -309,6 +310,17 @@ static void end(int fd)
 	close(fd);
 }
 
+/* connect() returns before the listener has what ends the handshake. */
+static void until_queued(int fd, unsigned n)
+{
+	struct tcp_info i;
+	socklen_t len = sizeof(i);
+
+	do {
+		CU_ASSERT_EQUAL_FATAL(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
+	} while (i.tcpi_unacked < n);
+}
+
 static void connections_are_handed_on(void)
 {
 	int fd = begin();
@@ -358,6 +370,7 @@ static void stopping_drains_the_queue(void)
 	listener_pause(ln, true);
 	for (int i = 0; i < 3; i++)
 		c[i] = connect_port(listener_port(fd));
+	until_queued(fd, 3);
 	turn();
 	CU_ASSERT_EQUAL(accepted, 0);
 	listener_stop(ln, true);
@@ -396,6 +409,7 @@ static void out_of_descriptors_it_rests_and_goes_on(void)
 	tight = before;
 	tight.rlim_cur = (rlim_t)next;
 	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	until_queued(fd, 1);
 	clock_freeze(clock_mono(), clock_real_us());
 	turn();
 	CU_ASSERT_EQUAL(accepted, 0);

@@ -74,6 +74,15 @@ static void take_in(void)
 	}
 }
 
+/* What has been sent may still be on its way. */
+static bool at_end(void)
+{
+	struct pollfd p = {.fd = far_peer, .events = POLLIN};
+	char b;
+
+	return poll(&p, 1, 30000) == 1 && recv(far_peer, &b, 1, 0) == 0;
+}
+
 /* What the kernel took and has not sent. */
 static int kept_back(void)
 {
@@ -122,7 +131,6 @@ static void nothing_is_kept_back_when_the_turn_is_over(void)
 static void what_was_kept_back_leaves_before_the_end(void)
 {
 	const size_t size = 4 * BLOCK_SIZE;
-	char b;
 
 	begin_pair();
 	CU_ASSERT_EQUAL_FATAL(peer_send(size), size);
@@ -135,14 +143,13 @@ static void what_was_kept_back_leaves_before_the_end(void)
 	turn();
 	CU_ASSERT_EQUAL(arrived, size);
 	CU_ASSERT_FALSE(arrived_wrong);
-	CU_ASSERT_EQUAL(recv(far_peer, &b, 1, 0), 0);
+	CU_ASSERT_TRUE(at_end());
 	end_pair();
 }
 
 static void a_writer_closed_in_the_turn_loses_nothing(void)
 {
 	const size_t size = BLOCK_SIZE;
-	char b;
 
 	begin_pair();
 	CU_ASSERT_EQUAL_FATAL(peer_send(size), size);
@@ -151,10 +158,10 @@ static void a_writer_closed_in_the_turn_loses_nothing(void)
 		loop_run(loop);
 	}
 	far = stream_close(far);
-	turn();
-	take_in();
+	for (take_in(); arrived < size; take_in())
+		turn();
 	CU_ASSERT_EQUAL(arrived, size);
-	CU_ASSERT_EQUAL(recv(far_peer, &b, 1, 0), 0);
+	CU_ASSERT_TRUE(at_end());
 	end_pair();
 }
 

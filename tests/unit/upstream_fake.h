@@ -79,6 +79,23 @@ static inline int fake_accept(unsigned server)
 	abort();
 }
 
+static inline int fake_accept_any(unsigned *server)
+{
+	for (unsigned i = 0; i < 100000; i++) {
+		for (unsigned k = 0; k < conf_up.nservers; k++) {
+			int fd =
+			    listeners[k] ? accept4(listeners[k], NULL, NULL, SOCK_CLOEXEC) : -1;
+
+			if (fd >= 0) {
+				*server = k;
+				return fd;
+			}
+		}
+		turn();
+	}
+	abort();
+}
+
 /* Whether nobody waits to be accepted. */
 static inline bool fake_none(unsigned server)
 {
