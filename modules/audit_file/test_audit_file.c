@@ -147,6 +147,38 @@ static void a_full_record_is_written_to_the_byte(void)
 	close_line();
 }
 
+/* A host of 1.1, which is asked field by field. */
+static void an_older_host_makes_the_same_record(void)
+{
+	static char buf[RECORD_ROOM + 1];
+	struct merlon_host older = fake_host;
+	struct recorder r = {.h = &older, .ctx = &ctx};
+
+	older.size = offsetof(struct merlon_host, record_read);
+	older.minor = 1;
+	merlon_tx *tx = fake_tx_new();
+	fill(tx);
+	tx->record[MERLON_REC_PATH].type = MERLON_VAL_BYTES;
+	struct merlon_str now = rendered(tx, buf);
+	char *copy = strndup(now.ptr, now.len);
+	CU_ASSERT_PTR_NOT_NULL(strstr(copy, "\"path\":\"/v1/x\""));
+	for (unsigned i = 0; i < 3; i++) { /* nothing of a decision is kept */
+		char text[] = "auth";
+		text[0] = (char)('a' + i);
+		tx->decisions[0].line = txt_of(text);
+		record_read(&r, tx);
+		now = record_render(&r, tx, TXT("close"), buf);
+		buf[now.len] = '\0';
+		char *line = strstr(buf, "\"line\":\"");
+		CU_ASSERT_EQUAL(line[8], 'a' + (int)i);
+		memcpy(line + 8, "l", 1);
+		memmove(line + 9, line + 12, strlen(line + 12) + 1);
+		CU_ASSERT_STRING_EQUAL(buf, copy);
+	}
+	free(copy);
+	fake_tx_free(tx);
+}
+
 static void unknown_fields_are_null_and_all_are_there(void)
 {
 	static const char *const names[] = {
@@ -453,6 +485,7 @@ static void a_record_fits_exactly_or_not(void)
 
 UNIT_MAIN("audit_file", UNIT(a_full_record_is_written_to_the_byte),
           UNIT(unknown_fields_are_null_and_all_are_there), UNIT(the_chain_goes_on),
+          UNIT(an_older_host_makes_the_same_record),
           UNIT(a_damaged_last_line_stops_the_sink), UNIT(a_torn_line_is_recorded),
           UNIT(texts_are_escaped), UNIT(every_byte_makes_valid_json),
           UNIT(overlong_texts_are_cut_and_the_record_always_fits), UNIT(wrong_kinds_are_null),

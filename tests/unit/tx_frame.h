@@ -59,6 +59,67 @@ static inline void put(char *to, size_t n, struct str s)
 	snprintf(to, n, "%.*s", s.p ? (int)s.n : 4, s.p ? s.p : "null");
 }
 
+/* One of the record's fields, read at once, is what it is by itself; and plain if that is said. */
+static inline void fact_agrees(merlon_tx *tx, uint32_t i, const struct merlon_fact *f)
+{
+	struct merlon_val v = {.type = MERLON_VAL_NONE};
+	int32_t r = host_record_get(tx->line->ctx, tx, i, &v);
+
+	CU_ASSERT_EQUAL(r, f->type == MERLON_VAL_NONE ? MERLON_E_NOENT : 0);
+	CU_ASSERT_EQUAL(v.type, f->type);
+	if (f->type == MERLON_VAL_STR) {
+		CU_ASSERT_TRUE(str_eq(from_merlon(v.u.str), from_merlon(f->u.str)));
+		for (uint64_t k = 0; f->flags & MERLON_FACT_PLAIN && k < f->u.str.len; k++) {
+			char c = f->u.str.ptr[k];
+			CU_ASSERT_TRUE(c >= 0x20 && c < 0x7f && c != '"' && c != '\\');
+		}
+	} else if (f->type != MERLON_VAL_NONE) {
+		CU_ASSERT_EQUAL(memcmp(&v.u.i64, &f->u.i64, sizeof(v.u.i64)), 0);
+	}
+}
+
+static inline void facts_agree(merlon_tx *tx)
+{
+	enum { ROOM = MERLON_REC_COUNT + 3 };
+	static const uint32_t counts[] = {0, 1, MERLON_REC_PATH, MERLON_REC_COUNT, ROOM};
+
+	for (size_t k = 0; k < sizeof(counts) / sizeof(counts[0]); k++) {
+		struct merlon_fact facts[ROOM + 1], untouched;
+		uint64_t text = 0;
+
+		memset(facts, 0xa5, sizeof(facts));
+		untouched = facts[ROOM];
+		uint64_t told = host_record_read(tx->line->ctx, tx, facts, counts[k]);
+		for (uint32_t i = 0; i < counts[k]; i++) {
+			fact_agrees(tx, i, &facts[i]);
+			text += facts[i].type == MERLON_VAL_STR ? facts[i].u.str.len : 0;
+		}
+		CU_ASSERT_EQUAL(told, text);
+		CU_ASSERT_EQUAL(memcmp(&facts[counts[k]], &untouched, sizeof(untouched)), 0);
+	}
+}
+
+/* A module of 1.0 has no room for what was added since, and is not told of any. */
+static inline void short_decision_stays_short(merlon_tx *tx)
+{
+	struct {
+		struct merlon_decision d;
+		char guard[64];
+	} less, more;
+
+	memset(&less, 0x5a, sizeof(less));
+	more = less;
+	less.d.size = offsetof(struct merlon_decision, policy);
+	more.d.size = sizeof(more);
+	if (host_record_decision(tx, 0, &less.d) || host_record_decision(tx, 0, &more.d))
+		return;
+	CU_ASSERT_EQUAL(less.d.size, offsetof(struct merlon_decision, policy));
+	CU_ASSERT_EQUAL(more.d.size, sizeof(more.d));
+	CU_ASSERT_TRUE(str_eq(from_merlon(less.d.code), from_merlon(more.d.code)));
+	CU_ASSERT_EQUAL(*((const char *)&less.d + less.d.size), 0x5a);
+	CU_ASSERT_EQUAL(more.guard[0], 0x5a);
+}
+
 static inline void tx_note(merlon_tx *tx)
 {
 	struct merlon_decision d = {.size = sizeof(d)};
@@ -83,6 +144,8 @@ static inline void tx_note(merlon_tx *tx)
 		                       "%s%.*s/%.*s=%.*s%s", i ? " " : "", (int)d.group.len,
 		                       d.group.ptr, (int)d.line.len, d.line.ptr, (int)d.code.len,
 		                       d.code.ptr, d.shadow ? "*" : "");
+	facts_agree(tx);
+	short_decision_stays_short(tx);
 	loop_stop(loop);
 }
 
