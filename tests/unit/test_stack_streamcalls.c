@@ -456,14 +456,22 @@ static void peer_echo(void)
 		n = 0;
 		return;
 	}
-	r = read(peer, buf + n, sizeof(buf) - n);
+	r = recv(peer, buf + n, sizeof(buf) - n, 0);
 	if (r > 0)
 		n += (size_t)r;
 	/* A cut line is fine: the rest follows in the same order. */
 	whole = n;
 	part = whole ? rnd((uint32_t)whole + 1) : 0;
-	r = part ? write(peer, buf, part) : 0;
-	if (r > 0) {
+	if (part)
+		r = send(peer, buf, part, MSG_NOSIGNAL);
+	if (r == 0 || (r < 0 && errno != EAGAIN)) {
+		/* A call had to wait too long, which ends a connection. */
+		peer_close();
+		n = 0;
+		peer_accept();
+		return;
+	}
+	if (part && r > 0) {
 		n -= (size_t)r;
 		memmove(buf, buf + r, n);
 	}
