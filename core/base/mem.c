@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/poison.h"
+#include "base/vector.h"
 
 struct arena_page {
 	struct arena_page *next;
@@ -207,7 +208,18 @@ void arena_deinit(struct arena *a)
 	arena_init(a, a->pool);
 }
 
-/* A page of its own behind the current one, whose rest stays in use. */
+/* The current page has more room left than this one, and stays in use. */
+static void page_behind(struct arena *a, struct arena_page *page)
+{
+	if (a->page) {
+		page->next = a->page->next;
+		a->page->next = page;
+	} else {
+		page->next = NULL;
+		a->page = page;
+	}
+}
+
 static void *alloc_apart(struct arena *a, size_t rounded)
 {
 	struct arena_page *page;
@@ -216,13 +228,7 @@ static void *alloc_apart(struct arena *a, size_t rounded)
 	if (rounded == FIRST_ROOM || rounded == PAGE_ROOM)
 		rounded += ARENA_ALIGN;
 	page = page_new(rounded);
-	if (a->page) {
-		page->next = a->page->next;
-		a->page->next = page;
-	} else {
-		page->next = NULL;
-		a->page = page;
-	}
+	page_behind(a, page);
 	return page_data(page);
 }
 
@@ -230,6 +236,7 @@ void *arena_alloc_more(struct arena *a, size_t n)
 {
 	size_t rounded = ((n ? n : 1) + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 	bool first = !a->page || !a->pool;
+	size_t rest = (size_t)(a->end - a->at);
 	struct arena_page *page;
 	char *data;
 
@@ -237,17 +244,20 @@ void *arena_alloc_more(struct arena *a, size_t n)
 		out_of_memory(n);
 	if (n == 0 && a->at < a->end)
 		return arena_alloc(a, 1);
-	/* The first object of an arena is what the others belong to: it may take a whole page. */
-	if (rounded > (first ? FIRST_ROOM : PAGE_ROOM / 2))
+	if (rounded > (first ? FIRST_ROOM : PAGE_ROOM))
 		return alloc_apart(a, rounded);
 	page = a->pool ? page_take(a->pool, first) : page_new(FIRST_ROOM);
-	page->next = a->page;
-	a->page = page;
 	data = page_data(page);
 	poison(data, page->room);
+	unpoison(data, n);
+	if (page->room - rounded < rest) {
+		page_behind(a, page);
+		return data;
+	}
+	page->next = a->page;
+	a->page = page;
 	a->at = data + rounded;
 	a->end = data + page->room;
-	unpoison(data, n);
 	return data;
 }
 
@@ -260,8 +270,7 @@ struct str arena_str(struct arena *a, struct str s)
 {
 	char *p = arena_alloc(a, s.n + 1);
 
-	if (s.n)
-		memcpy(p, s.p, s.n);
+	bytes_copy(p, s.p, s.n);
 	p[s.n] = '\0';
 	return (struct str){p, s.n};
 }

@@ -12,28 +12,10 @@
 
 #define LINE_EXTRA 4 /* ": " and CRLF */
 
-/* Most parts of a head are short, and a call of memcpy() costs more than they do: two stores that
- * overlap do for each range of lengths. */
 static inline char *line_put(char *to, struct str s)
 {
-	const size_t n = s.n;
-
-	if (n > 32) {
-		memcpy(to, s.p, n);
-	} else if (n >= 16) {
-		memcpy(to, s.p, 16);
-		memcpy(to + n - 16, s.p + n - 16, 16);
-	} else if (n >= 8) {
-		memcpy(to, s.p, 8);
-		memcpy(to + n - 8, s.p + n - 8, 8);
-	} else if (n >= 4) {
-		memcpy(to, s.p, 4);
-		memcpy(to + n - 4, s.p + n - 4, 4);
-	} else {
-		for (size_t i = 0; i < n; i++)
-			to[i] = s.p[i];
-	}
-	return to + n;
+	bytes_copy(to, s.p, s.n);
+	return to + s.n;
 }
 
 static inline char *line_put_end(char *to)
