@@ -20,21 +20,30 @@ void attrs_init(struct attrs *as, struct arena *a)
 	as->cap = ATTRS_FEW;
 }
 
-static size_t val_size(const struct merlon_val *v)
+static bool is_text(const struct merlon_val *v)
 {
-	if (v->type == MERLON_VAL_STR || v->type == MERLON_VAL_BYTES)
-		return (size_t)v->u.str.len;
-	if (v->type != MERLON_VAL_STRLIST)
-		return 0;
-	/* entries are charged too, so that a list of empty strings has a bound; a sum beyond the
-	 * cap may stop early */
+	return v->type == MERLON_VAL_STR || v->type == MERLON_VAL_BYTES;
+}
+
+/* Entries are charged too, so that a list of empty strings has a bound; a sum beyond the cap may
+ * stop early. */
+static __attribute__((noinline)) size_t list_size(const struct merlon_val *v)
+{
 	size_t n = (size_t)v->count * sizeof(struct merlon_str);
+
 	for (uint32_t i = 0; i < v->count && n <= ATTRS_BYTES_MAX; i++) {
 		if (v->u.list[i].len > ATTRS_BYTES_MAX)
 			return ATTRS_BYTES_MAX + 1;
 		n += (size_t)v->u.list[i].len;
 	}
 	return n;
+}
+
+static size_t val_size(const struct merlon_val *v)
+{
+	if (is_text(v))
+		return (size_t)v->u.str.len;
+	return v->type == MERLON_VAL_STRLIST ? list_size(v) : 0;
 }
 
 static size_t attr_size(const struct attr *at)
@@ -47,21 +56,26 @@ static struct merlon_str copy_str(struct arena *a, struct merlon_str s)
 	return to_merlon(arena_str(a, from_merlon(s)));
 }
 
-static struct merlon_val copy_val(struct arena *a, const struct merlon_val *v)
+static __attribute__((noinline)) void copy_list(struct arena *a, const struct merlon_val *v,
+                                                struct merlon_val *out)
 {
-	struct merlon_val out = *v;
-	if (v->type == MERLON_VAL_STR || v->type == MERLON_VAL_BYTES) {
-		out.u.str = copy_str(a, v->u.str);
-	} else if (v->type == MERLON_VAL_STRLIST) {
-		struct merlon_str *list = arena_alloc(a, (v->count + 1u) * sizeof(*list));
-		for (uint32_t i = 0; i < v->count; i++)
-			list[i] = copy_str(a, v->u.list[i]);
-		out.u.list = list;
-	}
-	return out;
+	struct merlon_str *list = arena_alloc(a, (v->count + 1u) * sizeof(*list));
+
+	for (uint32_t i = 0; i < v->count; i++)
+		list[i] = copy_str(a, v->u.list[i]);
+	out->u.list = list;
 }
 
-static __attribute__((noinline, cold)) void grow(struct attrs *as)
+static inline void copy_val(struct arena *a, const struct merlon_val *v, struct merlon_val *out)
+{
+	*out = *v;
+	if (is_text(v))
+		out->u.str = copy_str(a, v->u.str);
+	else if (v->type == MERLON_VAL_STRLIST)
+		copy_list(a, v, out);
+}
+
+__attribute__((noinline, cold)) void attrs_grow(struct attrs *as)
 {
 	unsigned cap = as->cap * 2;
 	struct attr *v = arena_alloc(as->arena, cap * sizeof(*v));
@@ -71,35 +85,12 @@ static __attribute__((noinline, cold)) void grow(struct attrs *as)
 	as->cap = cap;
 }
 
-/* Lengths and last bytes tell the names apart that every request has. */
-static unsigned chain_of(struct str key)
-{
-	if (key.n < 3)
-		return 0;
-	return ((unsigned)key.n + 3u * (unsigned char)key.p[key.n - 1] +
-	        3u * (unsigned char)key.p[key.n - 3]) %
-	       ATTRS_CHAINS;
-}
-
-static struct attr *append(struct attrs *as, struct str key)
-{
-	uint32_t *newest = &as->newest[chain_of(key)];
-
-	if (__builtin_expect(as->n == as->cap, 0))
-		grow(as);
-	struct attr *at = &as->v[as->n++];
-	at->key = key;
-	at->older = *newest;
-	*newest = as->n;
-	return at;
-}
-
 /* Takes the last one off. */
 static const struct attr *cut(struct attrs *as)
 {
 	const struct attr *at = &as->v[--as->n];
 
-	as->newest[chain_of(at->key)] = at->older;
+	as->newest[attrs_chain(at->key)] = at->older;
 	return at;
 }
 
@@ -111,8 +102,8 @@ static int put(struct attrs *as, const merlon_ctx *by, struct str key, bool last
 	if (key.n > ATTRS_BYTES_MAX || vn > ATTRS_BYTES_MAX ||
 	    as->bytes + key.n + vn > ATTRS_BYTES_MAX || as->taken >= ATTRS_MAX)
 		return MERLON_E_FULL;
-	struct attr *at = append(as, lasting ? key : arena_str(as->arena, key));
-	at->val = copy_val(as->arena, val);
+	struct attr *at = attrs_append(as, lasting ? key : arena_str(as->arena, key));
+	copy_val(as->arena, val, &at->val);
 	at->writer = by;
 	as->bytes += key.n + vn;
 	as->taken++;
@@ -128,60 +119,48 @@ static void give_back(struct attrs *as, const struct attr *at)
 	as->taken--;
 }
 
-/* The core's own always find room: a client who fills it with a long path or host must not make
- * what policies look at disappear. */
-int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val)
+void attrs_set(struct attrs *as, struct str key, const struct merlon_val *val)
 {
-	struct attr *at = append(as, key);
+	struct attr *at = attrs_append(as, key);
 
-	at->val = copy_val(as->arena, val);
+	copy_val(as->arena, val, &at->val);
 	at->writer = NULL;
-	return 0;
 }
 
-int attrs_set_str(struct attrs *as, struct str key, struct str value)
+void attrs_set_str(struct attrs *as, struct str key, struct str value)
 {
 	if (value.p)
 		attrs_refer(as, key, arena_str(as->arena, value));
-	return 0;
 }
 
-void attrs_refer(struct attrs *as, struct str key, struct str value)
-{
-	if (!value.p)
-		return;
-	struct attr *at = append(as, key);
-	at->val = (struct merlon_val){.type = MERLON_VAL_STR, .u.str = to_merlon(value)};
-	at->writer = NULL;
-}
-
+/* No two keys fall into one slot, so a key is compared with one other at most. The compiler says
+ * where an addition breaks that: an initialiser is overridden. */
+#define ID_SLOTS 16
+#define ID_SLOT(n, last) (((n)*5u + (unsigned char)(last)*2u) % ID_SLOTS)
+#define ID_KEY(last, text, type) [ID_SLOT(sizeof(text) - 1, last)] = {STR(text), type}
 static const struct id_key {
 	struct str key;
 	uint32_t type;
-} id_keys[] = {
-    {STR("id.sub"), MERLON_VAL_STR},
-    {STR("id.org"), MERLON_VAL_STR},
-    {STR("id.team"), MERLON_VAL_STR},
-    {STR("id.tier"), MERLON_VAL_STR},
-    {STR("id.roles"), MERLON_VAL_STRLIST},
-    {STR("id.scopes"), MERLON_VAL_STRLIST},
-    {STR("id.method"), MERLON_VAL_STR},
-    {STR("id.credential"), MERLON_VAL_STR},
-    {STR("id.expires"), MERLON_VAL_I64},
-    {STR("id.allow_models"), MERLON_VAL_STRLIST},
-    {STR("id.allow_actions"), MERLON_VAL_STRLIST},
+} id_keys[ID_SLOTS] = {
+    ID_KEY('b', "id.sub", MERLON_VAL_STR),
+    ID_KEY('g', "id.org", MERLON_VAL_STR),
+    ID_KEY('m', "id.team", MERLON_VAL_STR),
+    ID_KEY('r', "id.tier", MERLON_VAL_STR),
+    ID_KEY('s', "id.roles", MERLON_VAL_STRLIST),
+    ID_KEY('s', "id.scopes", MERLON_VAL_STRLIST),
+    ID_KEY('d', "id.method", MERLON_VAL_STR),
+    ID_KEY('l', "id.credential", MERLON_VAL_STR),
+    ID_KEY('s', "id.expires", MERLON_VAL_I64),
+    ID_KEY('s', "id.allow_models", MERLON_VAL_STRLIST),
+    ID_KEY('s', "id.allow_actions", MERLON_VAL_STRLIST),
 };
 
+/* key begins with "id.". */
 static const struct id_key *id_key_of(struct str key)
 {
-	for (size_t i = 0; i < sizeof(id_keys) / sizeof(id_keys[0]); i++) {
-		const struct str k = id_keys[i].key;
+	const struct id_key *k = &id_keys[ID_SLOT(key.n, key.p[key.n - 1])];
 
-		/* Lengths and last bytes differ more often than not. */
-		if (k.n == key.n && k.p[k.n - 1] == key.p[k.n - 1] && memcmp(k.p, key.p, k.n) == 0)
-			return &id_keys[i];
-	}
-	return NULL;
+	return k->key.n == key.n && bytes_same(k->key.p, key.p, key.n) ? k : NULL;
 }
 
 static bool same_text(const struct merlon_val *a, const struct merlon_val *b)
@@ -259,46 +238,12 @@ int attrs_set_by(struct attrs *as, const merlon_ctx *by, struct str module, stru
 	return put(as, by, key, false, val);
 }
 
-static uint64_t word_at(const char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static uint32_t half_at(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-/* Both n bytes long. By words, the last of which may overlap: no call, so that who asks needs no
- * frame. */
-static bool same_bytes(const char *a, const char *b, size_t n)
-{
-	size_t i = 0;
-
-	if (n < 4) {
-		while (i < n && a[i] == b[i])
-			i++;
-		return i == n;
-	}
-	if (n < 8)
-		return half_at(a) == half_at(b) && half_at(a + n - 4) == half_at(b + n - 4);
-	while (i + 8 < n && word_at(a + i) == word_at(b + i))
-		i += 8;
-	return i + 8 >= n && word_at(a + n - 8) == word_at(b + n - 8);
-}
-
 const struct attr *attrs_get(const struct attrs *as, struct str key)
 {
-	for (uint32_t i = as->newest[chain_of(key)]; i > 0; i = as->v[i - 1].older) {
+	for (uint32_t i = as->newest[attrs_chain(key)]; i > 0; i = as->v[i - 1].older) {
 		const struct attr *at = &as->v[i - 1];
 
-		if (at->key.n == key.n && same_bytes(at->key.p, key.p, key.n))
+		if (at->key.n == key.n && bytes_same(at->key.p, key.p, key.n))
 			return at;
 	}
 	return NULL;
@@ -337,7 +282,7 @@ void attrs_drop_identity(struct attrs *as, unsigned mark)
 			give_back(as, &old);
 			continue;
 		}
-		struct attr *at = append(as, old.key);
+		struct attr *at = attrs_append(as, old.key);
 		at->val = old.val;
 		at->writer = old.writer;
 	}

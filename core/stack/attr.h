@@ -8,11 +8,13 @@
 #define STACK_ATTR_H
 
 #include "base/mem.h"
+#include "base/vector.h"
 #include "merlon/module.h"
 
 #define ATTRS_MAX 64 /* by modules */
 #define ATTRS_BYTES_MAX 16384
-#define ATTRS_CHAINS 32
+#define ATTRS_CHAIN_BITS 5
+#define ATTRS_CHAINS (1 << ATTRS_CHAIN_BITS)
 #define ATTRS_FEW 14 /* what most requests have */
 
 struct attr {
@@ -41,12 +43,43 @@ struct attrs {
 	struct attr few[ATTRS_FEW]; /* the last member: it need not be cleared */
 };
 void attrs_init(struct attrs *as, struct arena *a);
-/* The host's own writing: any key, which is not copied. Always 0: modules' room is counted apart.
- */
-int attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
-int attrs_set_str(struct attrs *as, struct str key, struct str value); /* empty p: nothing is set */
-/* The same for a value that lives as long as the attributes do: it is not copied. */
-void attrs_refer(struct attrs *as, struct str key, struct str value);
+/* The host's own writing: any key, which is not copied. It always finds room: a client who
+ * fills it with a long path or host must not make what policies look at disappear. */
+void attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
+void attrs_set_str(struct attrs *as, struct str key,
+                   struct str value); /* empty p: nothing is set */
+/* The chain of a key: by its length and its last bytes, so that each of the names that requests
+ * usually have is alone in its own. Of a key that is a constant the compiler computes it. */
+static inline unsigned attrs_chain(struct str key)
+{
+	if (key.n < 4)
+		return 0;
+	return ((half_load(key.p + key.n - 4) + (uint32_t)key.n) * UINT32_C(0x41dd0b91)) >>
+	       (32 - ATTRS_CHAIN_BITS);
+}
+void attrs_grow(struct attrs *as);
+/* The next one: its value and its writer are still to be set. */
+static inline struct attr *attrs_append(struct attrs *as, struct str key)
+{
+	uint32_t *newest = &as->newest[attrs_chain(key)];
+
+	if (__builtin_expect(as->n == as->cap, 0))
+		attrs_grow(as);
+	struct attr *at = &as->v[as->n++];
+	at->key = key;
+	at->older = *newest;
+	*newest = as->n;
+	return at;
+}
+/* attrs_set_str() for a value that lives as long as the attributes do: it is not copied. */
+static inline void attrs_refer(struct attrs *as, struct str key, struct str value)
+{
+	if (!value.p)
+		return;
+	struct attr *at = attrs_append(as, key);
+	at->val = (struct merlon_val){.type = MERLON_VAL_STR, .u.str = {value.p, value.n}};
+	at->writer = NULL;
+}
 /* A module's writing, under the rules of design §3 and module.h attr_set(). */
 int attrs_set_by(struct attrs *as, const merlon_ctx *by, struct str module, struct str key,
                  const struct merlon_val *val);
