@@ -110,13 +110,30 @@ bool http_is_token(struct str s)
 	return s.n > 0 && scan_name(s.p, 0, s.n, CHAR_TOKEN) == s.n;
 }
 
+/* Most values that modules set are numbers: of 4 to 16 bytes the first and the last ones. */
+static bool short_is_text(struct str s)
+{
+	uint64_t first, last;
+
+	if (s.n < 4 || s.n > 16)
+		return false;
+	if (s.n < 8) {
+		first = last = (uint64_t)half_load(s.p) << 32 | half_load(s.p + s.n - 4);
+	} else {
+		first = word_load(s.p);
+		last = word_load(s.p + s.n - 8);
+	}
+	return scan_word_is_text(first) && scan_word_is_text(last);
+}
+
 bool http_is_field_value(struct str s)
 {
 	if (s.n == 0)
 		return true;
 	/* Of what a value may hold only SP and HTAB are not above SP. */
-	return (uint8_t)s.p[0] > ' ' && (uint8_t)s.p[s.n - 1] > ' ' &&
-	       scan_value(s.p, 0, s.n) == s.n;
+	if ((uint8_t)s.p[0] <= ' ' || (uint8_t)s.p[s.n - 1] <= ' ')
+		return false;
+	return short_is_text(s) || scan_value(s.p, 0, s.n) == s.n;
 }
 
 static const struct {

@@ -73,6 +73,15 @@ static inline size_t scan_name(const char *d, size_t at, size_t n, unsigned clas
 	return scan_class(d, at, n, class);
 }
 
+/* Eight bytes of which none is a control or DEL; where it says no there may be none either. */
+static inline bool scan_word_is_text(uint64_t w)
+{
+	uint64_t del = w ^ (WORD_ONES * 0x7f);
+	uint64_t low = (w - WORD_ONES * 0x20) & ~w;
+
+	return !((low | ((del - WORD_ONES) & ~del)) & WORD_HIGH);
+}
+
 static inline size_t scan_value(const char *d, size_t at, size_t n)
 {
 #if VECTOR_SSE2
@@ -88,11 +97,7 @@ static inline size_t scan_value(const char *d, size_t at, size_t n)
 	}
 #else
 	for (; at + 8 <= n; at += 8) {
-		uint64_t w = word_load(d + at);
-		uint64_t del = w ^ (WORD_ONES * 0x7f);
-		uint64_t low = (w - WORD_ONES * 0x20) & ~w;
-
-		if ((low | ((del - WORD_ONES) & ~del)) & WORD_HIGH)
+		if (!scan_word_is_text(word_load(d + at)))
 			break;
 	}
 #endif
