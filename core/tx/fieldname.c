@@ -6,19 +6,22 @@
  */
 #include "tx/fieldname.h"
 
+#include "base/vector.h"
 #include "http/headers.h"
 #include "http/parse.h"
 
-#define PLACES 64 /* a power of two */
-#define PROBES 4  /* names that would need more are not kept */
+#define PLACE_BITS 6
+#define PLACES (1 << PLACE_BITS)
+#define PROBES 4 /* names that would need more are not kept */
 
 static _Thread_local struct fieldname places[PLACES];
 
 static unsigned place_of(struct str name)
 {
-	const unsigned char *p = (const unsigned char *)name.p;
+	const unsigned last =
+	    name.n < 4 ? (unsigned char)name.p[name.n - 1] : half_load(name.p + name.n - 4);
 
-	return (unsigned)name.n * 5 + p[0] + p[name.n / 2] * 3u + p[name.n - 1] * 7u;
+	return ((last + (unsigned)name.n) * UINT32_C(0x41dd0b91)) >> (32 - PLACE_BITS);
 }
 
 static __attribute__((noinline)) const struct fieldname *keep(struct fieldname *f, struct str name)
@@ -41,7 +44,7 @@ const struct fieldname *fieldname_of(struct str name)
 
 		if (f->n == 0)
 			return keep(f, name);
-		if (f->n == name.n && memcmp(f->text, name.p, name.n) == 0)
+		if (f->n == name.n && bytes_same(f->text, name.p, name.n))
 			return f;
 	}
 	return NULL;

@@ -128,18 +128,21 @@ static void edit_append(merlon_tx *tx, int32_t dir, int op, const struct asked *
 {
 	/* A later SET or DEL ends what earlier edits said of that name. */
 	struct edit **at = &tx->edits[dir];
+	if (op != MERLON_HDR_ADD)
+		tx->edited[dir] |= HTTP_F_BIT(a->id);
 	while (*at) {
 		if (op != MERLON_HDR_ADD && same_name(a, (*at)->id, (*at)->name))
 			*at = (*at)->next;
 		else
 			at = &(*at)->next;
 	}
-	struct edit *e = arena_alloc(&tx->arena, sizeof(*e));
+	struct edit *e = arena_alloc(&tx->arena, sizeof(*e) + value.n);
+	bytes_copy(e->text, value.p, value.n);
 	*e = (struct edit){
 	    .op = op,
 	    .id = a->id,
 	    .name = a->lasting ? a->name : arena_str(&tx->arena, a->name),
-	    .value = arena_str(&tx->arena, value),
+	    .value = {e->text, value.n},
 	};
 	*at = e;
 }

@@ -10,7 +10,7 @@
 
 #define REPLY_BODY_MAX (96 * 1024)
 
-bool reply_overrides(const merlon_tx *tx, enum http_field_id id, struct str name)
+bool reply_edits(const merlon_tx *tx, enum http_field_id id, struct str name)
 {
 	for (const struct edit *e = tx->edits[MERLON_RESPONSE]; e; e = e->next)
 		if (e->id == id && e->op != MERLON_HDR_ADD && str_ieq(e->name, name))

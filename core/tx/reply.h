@@ -15,7 +15,11 @@ void reply_common(merlon_tx *tx, struct http_out *o);
 /* What becomes of the connection after this answer. */
 void reply_connection(const merlon_tx *tx, struct http_out *o);
 /* Whether an edit sets or deletes that name, so that the upstream's field does not pass. */
-bool reply_overrides(const merlon_tx *tx, enum http_field_id id, struct str name);
+bool reply_edits(const merlon_tx *tx, enum http_field_id id, struct str name);
+static inline bool reply_overrides(const merlon_tx *tx, enum http_field_id id, struct str name)
+{
+	return ((tx->edited[MERLON_RESPONSE] >> id) & 1) && reply_edits(tx, id, name);
+}
 /* Queues tx->refusal as an answer. */
 void reply_send(merlon_tx *tx);
 /* "100 Continue", where the client waits for it and has not been told. */

@@ -66,7 +66,8 @@ struct edit {
 	int op;                /* MERLON_HDR_* */
 	enum http_field_id id; /* of the name */
 	struct str name;
-	struct str value;
+	struct str value; /* text */
+	char text[];
 };
 struct decision {
 	const struct stack_line *line;
@@ -158,6 +159,7 @@ struct merlon_tx {
 	const struct stack_line *line;       /* whose hook is under way or suspended */
 	struct challenge *challenges;
 	struct edit *edits[2]; /* by direction */
+	uint64_t edited[2];    /* likewise: ids of fields that they may set or delete */
 	bool shadow_hook;      /* edits, replies and policies of the hook under way do not count */
 	/* answer */
 	struct refusal refusal;
