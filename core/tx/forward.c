@@ -5,6 +5,7 @@
  * hop-by-hop names; forwarding fields rewritten; the upstream's own fields in place of the
  * client's.
  */
+#include "base/vector.h"
 #include "http/headers.h"
 #include "http/line.h"
 #include "tx/step.h"
@@ -98,13 +99,12 @@ static bool request_id_valid(struct str s)
  * stand in memory. */
 static void put_hex(char *to, uint32_t bytes)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101);
 	uint64_t x = __builtin_bswap32(bytes);
 	x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
 	x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
 	x = (x >> 4 | x << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-	uint64_t letters = (x + 6 * ones) >> 4 & ones;
-	x += '0' * ones + letters * ('a' - '0' - 10);
+	uint64_t letters = (x + 6 * WORD_ONES) >> 4 & WORD_ONES;
+	x += '0' * WORD_ONES + letters * ('a' - '0' - 10);
 	x = htole64(x);
 	memcpy(to, &x, sizeof(x));
 }
