@@ -90,6 +90,8 @@ const char *hook_breadcrumb(void)
 }
 
 /* ---- one call ---- */
+/* What is around a hook is inlined, so that its call is one frame and what is to be remembered
+ * stays in registers. */
 static _Thread_local bool together;
 static _Thread_local uint64_t edge; /* where the last hook ended, if the next begins there; or 0 */
 
@@ -127,7 +129,7 @@ static __attribute__((noinline, cold)) void tell_slow(const struct call *c, uint
 	            (unsigned long long)(took / NS_PER_MS));
 }
 
-static void end(const struct call *c)
+__attribute__((always_inline)) static inline void end(const struct call *c)
 {
 	const uint64_t now = clock_mono();
 	const uint64_t took = now - c->began;
@@ -176,7 +178,6 @@ int32_t hook_answer(struct merlon_ctx *ctx, merlon_tx *tx, int32_t code)
 	return __builtin_expect(right, 1) ? code : wrong_answer(ctx, tx, code);
 }
 
-/* Both are inlined, so that a hook's call is one frame. */
 __attribute__((always_inline)) static inline void
 begin_waiting(struct call *c, struct merlon_ctx *ctx, merlon_tx *tx, const char *hook)
 {

@@ -79,9 +79,8 @@ int32_t run_yield(const struct run_state *s, enum conf_group g)
 	return code == MERLON_NOCRED && s->failed_open ? MERLON_UNAVAIL : code;
 }
 
-static const struct stack_line *current(const struct run *r)
+static const struct stack_line *current(const struct run *r, const struct run_frame *f)
 {
-	const struct run_frame *f = &r->f[r->depth];
 	if (f->at >= f->g->n)
 		return NULL;
 	return &f->g->lines[r->reverse ? f->g->n - 1 - f->at : f->at];
@@ -107,9 +106,9 @@ static enum right identity_right(const struct run_frame *f, const struct stack_l
 	return f->s.impression == POS && l->conf->identity_add ? MAY_FILL : MAY_NOT;
 }
 
-static void line_begin(struct run *r, const struct stack_line *l)
+static void line_begin(struct run *r, const struct run_frame *f, const struct stack_line *l)
 {
-	enum right right = identity_right(&r->f[r->depth], l);
+	enum right right = identity_right(f, l);
 	r->line_mark = attrs_mark(r->attrs);
 	attrs_line_begin(r->attrs, l->ctx);
 	r->attrs->id_write = right != MAY_NOT;
@@ -137,12 +136,11 @@ static void move_on(struct run *r, struct run_frame *f, const struct stack_line 
 
 /* A line, or the include that `by` decided, has answered with a code. mark: attributes before it.
  * Inlined where a line has answered at once. */
-__attribute__((always_inline)) static inline void decide(struct run *r, const struct stack_line *l,
-                                                         int32_t code, unsigned mark,
-                                                         const struct stack_line *by)
+__attribute__((always_inline)) static inline void decide(struct run *r, struct run_frame *f,
+                                                         const struct stack_line *l, int32_t code,
+                                                         unsigned mark, const struct stack_line *by)
 {
-	struct run_frame *f = &r->f[r->depth];
-	bool shadow = run_shadowed(r, l);
+	bool shadow = f->shadow || l->conf->shadow;
 	bool reply = code == MERLON_REPLY;
 
 	if (reply && r->group == G_AUDIT) /* there is nothing to answer: the record was not taken */
@@ -170,7 +168,7 @@ static __attribute__((noinline)) void answered(struct run *r, const struct stack
                                                int32_t code, unsigned mark,
                                                const struct stack_line *by)
 {
-	decide(r, l, code, mark, by);
+	decide(r, &r->f[r->depth], l, code, mark, by);
 }
 
 static __attribute__((noinline)) void enter(struct run *r, const struct stack_line *l)
@@ -199,7 +197,7 @@ static __attribute__((noinline)) void leave(struct run *r)
 	unsigned mark = f->mark;
 
 	r->depth--;
-	const struct stack_line *l = current(r);
+	const struct stack_line *l = current(r, &r->f[r->depth]);
 	answered(r, l, code, mark, by ? by : l);
 }
 
@@ -224,7 +222,8 @@ void run_begin(struct run *r, const struct stack *s, enum conf_group g, const st
 enum run_status run_go(struct run *r)
 {
 	for (;;) {
-		const struct stack_line *l = current(r);
+		struct run_frame *f = &r->f[r->depth];
+		const struct stack_line *l = current(r, f);
 		if (!l && r->depth == 0)
 			return RUN_END;
 		if (!l) {
@@ -232,18 +231,18 @@ enum run_status run_go(struct run *r)
 		} else if (l->include) {
 			enter(r, l);
 		} else {
-			line_begin(r, l);
+			line_begin(r, f, l);
 			int32_t code = r->ops->call(r->tx, l, r->group);
 			if (code == MERLON_PENDING)
 				return RUN_WAIT;
-			decide(r, l, line_end(r, code), r->line_mark, l);
+			decide(r, f, l, line_end(r, code), r->line_mark, l);
 		}
 	}
 }
 
 enum run_status run_resume(struct run *r, int32_t code)
 {
-	const struct stack_line *l = current(r);
+	const struct stack_line *l = current(r, &r->f[r->depth]);
 	answered(r, l, line_end(r, code), r->line_mark, l);
 	return run_go(r);
 }

@@ -28,7 +28,7 @@ enum step_result step_settle(merlon_tx *tx)
 	hooks_together(true);
 	while (tx->settled < tx->nentered) {
 		const struct stack_line *l = tx->entered[tx->nentered - 1 - tx->settled++];
-		if (l->ctx)
+		if (l->ctx && l->ctx->m->settle)
 			hook_settle(l->ctx, tx, &s);
 	}
 	return STEP_NEXT;
