@@ -407,10 +407,7 @@ static void boundaries(void)
 static uint64_t seed = 20260101;
 static unsigned draw(unsigned n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (unsigned)(seed % n);
+	return (unsigned)(unit_random(&seed) % n);
 }
 
 static const char *const shapes[] = {"XX", "-", "--", "a-a-a", "aab", "--X--", "X"};

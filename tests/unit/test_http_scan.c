@@ -15,14 +15,6 @@
 
 static uint64_t seed = 20261122;
 
-static uint64_t random_u64(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
-
 static size_t by_table(const char *d, size_t at, size_t n, unsigned class)
 {
 	while (at < n && http_is(d[at], class))
@@ -61,17 +53,17 @@ static void every_byte_at_every_place(void)
 static void any_text(void)
 {
 	for (unsigned round = 0; round < 20000; round++) {
-		size_t n = random_u64() % LENGTHS;
+		size_t n = unit_random(&seed) % LENGTHS;
 		char *d = malloc(n + (n == 0));
 
 		for (size_t i = 0; i < n; i++) {
-			uint64_t r = random_u64();
+			uint64_t r = unit_random(&seed);
 			/* Bytes of which some runs are allowed, and any. */
 			d[i] = "aZ-0~\t_. \r:\x7f"[r % 12];
 			if (r >> 32 & 1)
 				d[i] = (char)(r >> 40);
 		}
-		compare(d, n ? random_u64() % n : 0, n);
+		compare(d, n ? unit_random(&seed) % n : 0, n);
 		free(d);
 	}
 }

@@ -15,14 +15,6 @@
 
 static uint64_t seed = 20261122;
 
-static uint64_t random_u64(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
-
 static int compare(const void *a, const void *b)
 {
 	size_t x = *(const size_t *)a;
@@ -41,10 +33,10 @@ static bool splits_agree(struct str s, bool response, enum http_result *result)
 	*result = f.result;
 	for (int i = 0; i < SPLITS && same; i++) {
 		size_t cuts[CUTS_MAX];
-		size_t n = 1 + random_u64() % CUTS_MAX;
+		size_t n = 1 + unit_random(&seed) % CUTS_MAX;
 
 		for (size_t k = 0; k < n; k++)
-			cuts[k] = random_u64() % (s.n + 1);
+			cuts[k] = unit_random(&seed) % (s.n + 1);
 		qsort(cuts, n, sizeof(*cuts), compare);
 		same = feed_same(&f, s, cuts, n);
 	}

@@ -526,14 +526,6 @@ struct storm {
 };
 static struct storm storms[WORKERS];
 
-static uint64_t rnd(uint64_t *s)
-{
-	*s ^= *s << 13;
-	*s ^= *s >> 7;
-	*s ^= *s << 17;
-	return *s;
-}
-
 static void storm_step(void *arg);
 
 static void storm_post(struct storm *s)
@@ -573,10 +565,10 @@ static void storm_begin(struct storm *s)
 
 	while (c->op)
 		c++;
-	bool shared = rnd(&s->rng) % 4 == 0;
+	bool shared = unit_random(&s->rng) % 4 == 0;
 	c->s = s;
-	c->id = shared ? (unsigned)(rnd(&s->rng) % 4) : 1000 + atomic_fetch_add(&ids, 1);
-	c->brief = !shared && rnd(&s->rng) % 16 == 0;
+	c->id = shared ? (unsigned)(unit_random(&s->rng) % 4) : 1000 + atomic_fetch_add(&ids, 1);
+	c->brief = !shared && unit_random(&s->rng) % 16 == 0;
 	int n = snprintf(target, sizeof(target), "/%u", c->id);
 	const struct merlon_http_request r = {
 	    .size = sizeof(r),
@@ -597,7 +589,7 @@ static void storm_begin(struct storm *s)
 
 static void storm_cancel(struct storm *s)
 {
-	struct storm_call *c = &s->calls[rnd(&s->rng) % OPEN_MAX_];
+	struct storm_call *c = &s->calls[unit_random(&s->rng) % OPEN_MAX_];
 
 	/* However slow the server is, a third of all has to wait for its answers. */
 	if (!c->op || s->cancelled > 2 * s->answered + OPEN_MAX_)
@@ -614,7 +606,7 @@ static void storm_step(void *arg)
 
 	s->posted = false;
 	for (unsigned i = 0; i < 8; i++) {
-		if (rnd(&s->rng) % 3 == 0)
+		if (unit_random(&s->rng) % 3 == 0)
 			storm_cancel(s);
 		else if (s->open < OPEN_MAX_ && s->begun < CALLS)
 			storm_begin(s);
@@ -682,7 +674,7 @@ static void serve(uint64_t *rng)
 	}
 	for (unsigned i = n; i-- > 0;) {
 		bool ok = !fds[i].revents || peer_read(&peers[i]);
-		if (ok && rnd(rng) % 2)
+		if (ok && unit_random(rng) % 2)
 			ok = peer_answer(&peers[i]);
 		if (!ok)
 			peer_drop(i);

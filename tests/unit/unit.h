@@ -10,6 +10,7 @@
 #define UNIT_H
 
 #include <CUnit/Basic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,6 +43,16 @@ static inline int unit_run(const char *suite, const struct unit_test *tests, siz
 	unsigned failed = CU_get_number_of_failures();
 	CU_cleanup_registry();
 	return failed > 0 || !s ? 1 : 0;
+}
+
+/* Numbers that look random and are the same in every run (xorshift64); *state begins with any
+ * number but 0. */
+static inline uint64_t unit_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
 }
 
 /* The folder of test data of others: $MERLON_CORPORA, or ../shared/corpora beside the checkout.
