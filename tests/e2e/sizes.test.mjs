@@ -136,54 +136,58 @@ const SPLITS = [(n) => [LARGE.subarray(0, n)],
 	(n) => [LARGE.subarray(0, n >> 1), LARGE.subarray(n >> 1, n)],
 	(n) => [LARGE.subarray(0, Math.min(n, BLOCK)), LARGE.subarray(Math.min(n, BLOCK), n)].filter((p) => p.length)];
 
+// Each size in each split as the body of one message after another, written to `to`; the next piece is written when
+// the last has arrived at `got`; both may be promises. head(framing, number) writes what comes before the body,
+// behind(number) what comes after the message.
+async function pieceByPiece(chunked, { to, got, head, behind }) {
+	let messages = 0;
+	for (const n of SIZES) {
+		for (const split of SPLITS) {
+			const pieces = split(n);
+			let sent = 0;
+			messages++;
+			await head(framing(pieces, chunked), messages);
+			for (const [i, piece] of framed(pieces, chunked).entries()) {
+				(await to).write(piece);
+				sent += pieces[i]?.length ?? 0;
+				const at = await got;
+				await until(() => at.heads === messages && at.body === sent, `${sent} of ${n} bytes`);
+			}
+			const at = await got;
+			await until(() => at.done, `the end of ${n} bytes`);
+			assert.equal(at.hash.digest('hex'), sum(LARGE.subarray(0, n)));
+			await behind?.(messages);
+		}
+	}
+}
+
 for (const chunked of [false, true]) {
 	const how = chunked ? 'chunked' : 'of a known length';
 	test(`requests ${how} arrive piece by piece`, async (t) => {
 		const { socket, got, upstream } = await through(t);
-		let up = null;
-		let requests = 0;
-		for (const n of SIZES) {
-			for (const split of SPLITS) {
-				const pieces = split(n);
-				let sent = 0;
-				socket.write(`POST /sizes HTTP/1.1\r\nHost: x\r\n${framing(pieces, chunked)}\r\n\r\n`);
-				requests++;
-				for (const [i, piece] of framed(pieces, chunked).entries()) {
-					socket.write(piece);
-					sent += pieces[i]?.length ?? 0;
-					up ??= await upstream;
-					await until(() => up.got.heads === requests && up.got.body === sent, `${sent} of ${n} bytes`);
-				}
-				await until(() => up.got.done, `the end of ${n} bytes`);
-				assert.equal(up.got.hash.digest('hex'), sum(LARGE.subarray(0, n)));
-				up.socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}');
-				await until(() => got.heads === requests && got.done, 'the answer');
-			}
-		}
+		await pieceByPiece(chunked, {
+			to: socket,
+			got: upstream.then((up) => up.got),
+			head: (length) => { socket.write(`POST /sizes HTTP/1.1\r\nHost: x\r\n${length}\r\n\r\n`); },
+			behind: async (n) => {
+				(await upstream).socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}');
+				await until(() => got.heads === n && got.done, 'the answer');
+			},
+		});
 	});
 
 	test(`answers ${how} arrive piece by piece`, async (t) => {
 		const { socket, got, upstream } = await through(t);
-		let up = null;
-		let requests = 0;
-		for (const n of SIZES) {
-			for (const split of SPLITS) {
-				const pieces = split(n);
-				let sent = 0;
+		await pieceByPiece(chunked, {
+			to: upstream.then((up) => up.socket),
+			got,
+			head: async (length, n) => {
 				socket.write('GET /sizes HTTP/1.1\r\nHost: x\r\n\r\n');
-				up ??= await upstream;
-				requests++;
-				await until(() => up.got.heads === requests, 'the request');
-				up.socket.write(`HTTP/1.1 200 OK\r\n${framing(pieces, chunked)}\r\n\r\n`);
-				for (const [i, piece] of framed(pieces, chunked).entries()) {
-					up.socket.write(piece);
-					sent += pieces[i]?.length ?? 0;
-					await until(() => got.heads === requests && got.body === sent, `${sent} of ${n} bytes`);
-				}
-				await until(() => got.done, `the end of ${n} bytes`);
-				assert.equal(got.hash.digest('hex'), sum(LARGE.subarray(0, n)));
-			}
-		}
+				const up = await upstream;
+				await until(() => up.got.heads === n, 'the request');
+				up.socket.write(`HTTP/1.1 200 OK\r\n${length}\r\n\r\n`);
+			},
+		});
 	});
 
 	test(`a reader that pauses gets an answer ${how} whole`, async (t) => {
