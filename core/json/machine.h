@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * The scanner's state, shared by the files of this folder and by nobody else. scan.c is the
- * structure and the interface, value.c keys, values and what is stored of them, string.c and
- * number.c the two long tokens, run.c runs of bytes.
+ * structure and the interface, walk.c the short way past it, value.c keys, values and what is
+ * stored of them, string.c and number.c the two long tokens, run.c runs of bytes.
  *
  * Every step takes where the piece goes on and where it ends, and answers where it stopped: at the
  * end of the piece, behind what it understood, or at the byte that broke the rule (json_fail()).
@@ -53,6 +53,7 @@ struct json_scan {
 	uint64_t hold;     /* where the end of the root begins; what lies before may be passed on */
 	uint64_t stack;    /* a bit a level, lowest innermost: 1 is an object */
 	uint64_t seen;     /* bits of nodes: whose name has been read */
+	uint64_t names; /* of the node where its object is the innermost container; 0: it is not */
 	unsigned flags;
 	unsigned depth;
 	unsigned named; /* depth of the innermost object that wanted names lead to */
@@ -97,6 +98,11 @@ static inline uint64_t json_offset(const struct json_scan *s, const char *p)
 	return s->pos + (uint64_t)(p - s->begin);
 }
 
+/* scan.c: the value of which the first byte is at p. */
+const char *json_begin_value(struct json_scan *s, const char *p, const char *end);
+/* The bracket at p closes the innermost container. */
+const char *json_close(struct json_scan *s, const char *p);
+
 /* value.c */
 /* Whether every want of this value accepts its type; decides what is stored. To be asked where
  * there is a match. */
@@ -110,14 +116,15 @@ size_t json_put(struct json_scan *s, const char *p, size_t n);
 /* Finds out who wants the value of this key of the object at depth `named`. False: a duplicate. */
 bool json_key_find(struct json_scan *s, const char *p, size_t n);
 
-/* Few keys are wanted, so one bit says no to nearly all. */
-static inline uint64_t json_name_bit(const char *p, size_t n)
+/* Few keys are wanted, so one bit says no to nearly all. The first byte of one without any is its
+ * closing quote. */
+static inline unsigned json_name_bit(char first, size_t n)
 {
-	return UINT64_C(1) << ((n ? (unsigned char)*p : 0u) + n * 5) % 64;
+	return ((unsigned char)first + (unsigned)n * 5) % 64;
 }
 static inline bool json_key_match(struct json_scan *s, const char *p, size_t n)
 {
-	return !(s->plan->nodes[s->node].names & json_name_bit(p, n)) || json_key_find(s, p, n);
+	return !s->names || !RARELY(s->names >> json_name_bit(*p, n) & 1) || json_key_find(s, p, n);
 }
 
 static inline bool json_value_begins(struct json_scan *s, enum json_type type)
@@ -133,6 +140,9 @@ static inline void json_value_ended(struct json_scan *s)
 {
 	s->state = s->depth ? ST_AFTER : ST_DONE;
 }
+
+/* walk.c: the whole tokens from p on, if it is between two in a container. */
+const char *json_walk(struct json_scan *s, const char *p, const char *end);
 
 /* string.c: what is not one run of plain bytes between its quotes in one piece. p is behind the
  * opening quote, and up to `plain` the bytes have been found to be such a run. */

@@ -10,26 +10,37 @@
 #include "json/scan.h"
 
 #if VECTOR_SSE2
-/* Where the run stops in the blocks before end, at most n of them; NULL: in none. */
-static inline const char *plain_stop(const char **p, const char *end, unsigned n)
+/* Where the run stops in the blocks up to last, the beginning of the last one that there is room
+ * for, at most n of them; NULL: in none. */
+static inline const char *plain_stop(const char **at, const char *last, unsigned n)
 {
-	for (; n > 0 && end - *p >= 16; n--, *p += 16) {
-		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(vector_load(*p)));
+	const char *p = *at;
+
+	for (; n > 0 && p <= last; n--, p += JSON_BLOCK) {
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(vector_load(p)));
 
 		if (mask)
-			return *p + __builtin_ctz(mask);
+			return p + (unsigned)__builtin_ctz(mask);
 	}
+	*at = p;
 	return NULL;
 }
 
-static const char *plain_blocks(const char *p, const char *end)
+const char *json_plain_long(const char *begin, const char *p, const char *end)
 {
-	/* Lines of text end soon; only what is longer is worth four blocks a turn. */
-	const char *stop = plain_stop(&p, end, 4);
+	const char *last, *stop;
 
+	if (end - begin < JSON_BLOCK) {
+		while (p < end && json_plain(*p))
+			p++;
+		return p;
+	}
+	last = end - JSON_BLOCK;
+	/* Lines of text end soon; only what is longer is worth four blocks a turn. */
+	stop = plain_stop(&p, last, 4);
 	if (stop)
 		return stop;
-	for (; end - p >= 64; p += 64) {
+	for (; end - p >= 4 * JSON_BLOCK; p += 4 * JSON_BLOCK) {
 		__m128i a = json_stops(vector_load(p));
 		__m128i b = json_stops(vector_load(p + 16));
 		__m128i c = json_stops(vector_load(p + 32));
@@ -38,12 +49,20 @@ static const char *plain_blocks(const char *p, const char *end)
 		if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
 			break;
 	}
-	stop = plain_stop(&p, end, 4);
-	return stop ? stop : p;
+	stop = plain_stop(&p, last, 4);
+	if (!stop && p < end) {
+		/* The rest together with bytes before it, which do not count. */
+		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(vector_load(last)));
+
+		mask >>= p - last;
+		stop = mask ? p + (unsigned)__builtin_ctz(mask) : end;
+	}
+	return stop ? stop : end;
 }
 #else
-static const char *plain_blocks(const char *p, const char *end)
+const char *json_plain_long(const char *begin, const char *p, const char *end)
 {
+	(void)begin;
 	for (; end - p >= 8; p += 8) {
 		uint64_t v = word_load(p);
 		uint64_t quote = v ^ WORD_ONES * '"';
@@ -54,35 +73,11 @@ static const char *plain_blocks(const char *p, const char *end)
 		    WORD_HIGH)
 			break;
 	}
-	return p;
-}
-#endif
-
-static bool plain(char byte)
-{
-	unsigned char c = (unsigned char)byte;
-
-	return c >= ' ' && c < 0x80 && c != '"' && c != '\\';
-}
-
-const char *json_plain_long(const char *begin, const char *p, const char *end)
-{
-	p = plain_blocks(p, end);
-#if VECTOR_SSE2
-	/* The rest together with bytes before it, which do not count. */
-	if (end - p < 16 && end - begin >= 16) {
-		unsigned mask = (unsigned)_mm_movemask_epi8(json_stops(vector_load(end - 16)));
-
-		mask >>= 16 - (end - p);
-		return mask ? p + __builtin_ctz(mask) : end;
-	}
-#else
-	(void)begin;
-#endif
-	while (p < end && plain(*p))
+	while (p < end && json_plain(*p))
 		p++;
 	return p;
 }
+#endif
 
 #if VECTOR_SSE2
 /* Non-zero where v is more than limit, as unsigned bytes. */
@@ -189,7 +184,7 @@ const char *json_digits_long(const char *p, const char *end)
 	return p;
 }
 
-const char *json_blanks_end(const char *p, const char *end)
+static const char *spaces_end(const char *p, const char *end)
 {
 #if VECTOR_SSE2
 	for (; end - p >= 16; p += 16) {
@@ -202,6 +197,18 @@ const char *json_blanks_end(const char *p, const char *end)
 #endif
 	while (p < end && *p == ' ')
 		p++;
+	return p;
+}
+
+static bool is_white(unsigned char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+const char *json_white_end(const char *p, const char *end)
+{
+	while (p < end && (unsigned char)*p <= ' ' && is_white((unsigned char)*p))
+		p = *p == '\n' ? spaces_end(p + 1, end) : p + 1;
 	return p;
 }
 

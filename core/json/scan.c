@@ -2,39 +2,41 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * The resumable JSON scanner: a state machine over tokens with an explicit stack of one bit a
- * level, so that hostile nesting costs no stack. A token that is whole and right in its piece is
- * one step; all others are read byte by byte from their first, so that what breaks a rule is found
- * in one place only. What must survive the end of a piece lives in struct json_scan; the scan, its
- * key buffer and captured values live in the caller's arena.
+ * level, so that hostile nesting costs no stack. Whole tokens that are right are mostly passed by
+ * walk.c; all others are read here from their first byte, so that what breaks a rule is found in
+ * one place only. What must survive the end of a piece lives in struct json_scan; the scan, its key
+ * buffer and captured values live in the caller's arena.
  */
 #include "json/scan.h"
 
 #include "json/machine.h"
 #include "json/run.h"
 
-#include <string.h>
-
 static const char *open_container(struct json_scan *s, const char *p, bool object)
 {
 	unsigned match = s->match;
 
-	if (s->depth == JSON_DEPTH_MAX)
+	if (RARELY(s->depth == JSON_DEPTH_MAX))
 		return json_fail(s, JSON_E_DEPTH, p);
-	if (!json_value_begins(s, object ? JSON_OBJECT : JSON_ARRAY))
-		return p;
-	json_value_found(s);
+	if (RARELY(match)) {
+		if (!json_value_wanted(s, object ? JSON_OBJECT : JSON_ARRAY))
+			return p;
+		json_value_found(s);
+	}
 	s->stack = s->stack << 1 | object;
 	s->state = object ? ST_KEY_OR_END : ST_ELEMENT_OR_END;
+	s->names = 0;
 	/* Wanted names go on in the root and in an object whose key was one of them. */
-	if (object && (s->depth == 0 || match) && s->plan->nodes[match].child) {
+	if (RARELY(s->depth == 0 || match) && object && s->plan->nodes[match].child) {
 		s->node = (uint8_t)match;
 		s->named = s->depth + 1;
+		s->names = s->plan->nodes[match].names;
 	}
 	s->depth++;
 	return p + 1;
 }
 
-static const char *close_container(struct json_scan *s, const char *p)
+const char *json_close(struct json_scan *s, const char *p)
 {
 	if (s->depth == 1)
 		s->hold = json_offset(s, p);
@@ -44,6 +46,7 @@ static const char *close_container(struct json_scan *s, const char *p)
 	}
 	s->depth--;
 	s->stack >>= 1;
+	s->names = RARELY(s->depth == s->named) ? s->plan->nodes[s->node].names : 0;
 	json_value_ended(s);
 	return p + 1;
 }
@@ -77,49 +80,42 @@ static enum json_type type_of(char first)
 	}
 }
 
-/* The first byte that is no white space, moving *at there; -1: the piece has ended. Mostly it is
- * there at once, or behind one blank. */
-static inline int token(const char **at, const char *end)
+/* Behind a wanted string or number that is whole; NULL: it is not, or its text is too long. */
+static const char *whole_text(struct json_scan *s, const char *p, const char *end)
 {
-	const uint64_t spaces = 1ull << ' ' | 1ull << '\n' | 1ull << '\r' | 1ull << '\t';
+	bool string = *p == '"';
+	const char *text = p + string;
+	const char *stop = string ? json_plain_end(s->begin, text, end) : json_whole_number(p, end);
 
-	for (const char *p = *at; p < end; p++) {
-		unsigned char c = (unsigned char)*p;
-
-		if (c > ' ' || !(spaces >> c & 1)) {
-			*at = p;
-			return c;
-		}
-		if (c == '\n')
-			p = json_blanks_end(p + 1, end) - 1;
-	}
-	*at = end;
-	return -1;
+	if (!stop || (string && (stop == end || *stop != '"')) ||
+	    !json_value_text(s, text, (size_t)(stop - text)))
+		return NULL;
+	json_value_take(s);
+	s->state = ST_AFTER;
+	return stop + string;
 }
 
-/* A value of which the first byte is at p, in steps: it is the root, or not whole, or its text is
- * too long. */
-static const char *begin_value(struct json_scan *s, const char *p, const char *end,
-                               enum json_type type)
+const char *json_begin_value(struct json_scan *s, const char *p, const char *end)
 {
-	switch (type) {
-	case JSON_ABSENT:
+	enum json_type type = type_of(*p);
+	const char *behind;
+
+	if (type == JSON_ABSENT)
 		return json_fail(s, JSON_E_SYNTAX, p);
-	case JSON_OBJECT:
-	case JSON_ARRAY:
+	if (type == JSON_OBJECT || type == JSON_ARRAY)
 		return open_container(s, p, type == JSON_OBJECT);
-	case JSON_STRING:
-		return json_begin_string(s, p + 1, p + 1, end, false);
-	case JSON_NUMBER:
-		return json_begin_number(s, p);
-	case JSON_TRUE:
-		return begin_literal(s, p, "rue");
-	case JSON_FALSE:
-		return begin_literal(s, p, "alse");
-	case JSON_NULL:
-		break;
+	if (!json_value_begins(s, type))
+		return p;
+	if (type == JSON_STRING || type == JSON_NUMBER) {
+		behind = RARELY(s->capture) ? whole_text(s, p, end) : NULL;
+		if (behind)
+			return behind;
+		return type == JSON_STRING ? json_begin_string(s, p + 1, p + 1, end, false)
+		                           : json_begin_number(s, p);
 	}
-	return begin_literal(s, p, "ull");
+	if (type == JSON_NULL)
+		return begin_literal(s, p, "ull");
+	return begin_literal(s, p, type == JSON_TRUE ? "rue" : "alse");
 }
 
 static const char *on_root(struct json_scan *s, const char *p, const char *end)
@@ -129,144 +125,66 @@ static const char *on_root(struct json_scan *s, const char *p, const char *end)
 	/* Nothing else than a byte order mark begins so, wherever its three bytes are split. */
 	if (json_offset(s, p) == 0 && (unsigned char)*p == 0xef)
 		return json_fail(s, JSON_E_BOM, p);
-	if (token(&p, end) < 0)
+	p = json_white_end(p, end);
+	if (p == end)
 		return p;
+	if (*p == '{')
+		return open_container(s, p, true);
 	type = type_of(*p);
-	if ((s->flags & JSON_ROOT_OBJECT) && type != JSON_OBJECT && type != JSON_ABSENT)
+	if ((s->flags & JSON_ROOT_OBJECT) && type != JSON_ABSENT)
 		return json_fail(s, JSON_E_NOT_OBJECT, p);
-	return begin_value(s, p, end, type);
+	return json_begin_value(s, p, end);
 }
 
-/* ---- what is inside a container ---- */
-static inline const char *string_value(struct json_scan *s, const char *p, const char *end)
+static const char *on_value(struct json_scan *s, const char *p, const char *end)
 {
-	const char *close = json_plain_end(s->begin, p, end);
-
-	if (close == end || *close != '"' ||
-	    (RARELY(s->capture) && !json_value_text(s, p, (size_t)(close - p))))
-		return json_begin_string(s, p, close, end, false);
-	json_value_found(s);
-	s->state = ST_AFTER;
-	return close + 1;
+	if (*p == ']' && s->state == ST_ELEMENT_OR_END)
+		return json_close(s, p);
+	return json_begin_value(s, p, end);
 }
 
-static const char *number_value(struct json_scan *s, const char *p, const char *end)
+static const char *on_key(struct json_scan *s, const char *p, const char *end)
 {
-	const char *after = json_whole_number(p, end);
-
-	if (!after || (RARELY(s->capture) && !json_value_text(s, p, (size_t)(after - p))))
-		return json_begin_number(s, p);
-	json_value_found(s);
-	s->state = ST_AFTER;
-	return after;
-}
-
-static const char *literal_value(struct json_scan *s, const char *p, const char *end,
-                                 enum json_type type)
-{
-	const char *word = type == JSON_TRUE ? "true" : "null";
-	bool whole = type == JSON_FALSE ? end - p >= 5 && memcmp(p, "false", 5) == 0
-	                                : end - p >= 4 && memcmp(p, word, 4) == 0;
-
-	if (!whole)
-		return begin_value(s, p, end, type);
-	json_value_found(s);
-	s->state = ST_AFTER;
-	return p + (type == JSON_FALSE ? 5 : 4);
-}
-
-static const char *other_value(struct json_scan *s, const char *p, const char *end)
-{
-	enum json_type type = type_of(*p);
-
-	if (type == JSON_ABSENT)
-		return json_fail(s, JSON_E_SYNTAX, p);
-	if (!json_value_begins(s, type))
-		return p;
-	return type == JSON_NUMBER ? number_value(s, p, end) : literal_value(s, p, end, type);
-}
-
-static inline const char *value(struct json_scan *s, int c, const char *p, const char *end)
-{
-	if (c == '"')
-		return json_value_begins(s, JSON_STRING) ? string_value(s, p + 1, end) : p;
-	if (c == '{' || c == '[')
-		return open_container(s, p, c == '{');
-	return other_value(s, p, end);
-}
-
-static inline const char *on_value(struct json_scan *s, const char *p, const char *end)
-{
-	int c = token(&p, end);
-
-	return c < 0 ? p : value(s, c, p, end);
-}
-
-static const char *on_element_or_end(struct json_scan *s, const char *p, const char *end)
-{
-	int c = token(&p, end);
-
-	if (c == ']')
-		return close_container(s, p);
-	return c < 0 ? p : value(s, c, p, end);
-}
-
-static inline const char *key(struct json_scan *s, const char *p, const char *end)
-{
-	const char *close = json_plain_end(s->begin, p, end);
-
-	if (close == end || *close != '"')
-		return json_begin_string(s, p, close, end, true);
-	if (s->depth == s->named && !json_key_match(s, p, (size_t)(close - p)))
-		return close;
-	s->state = ST_COLON;
-	return close + 1;
-}
-
-static inline const char *on_key(struct json_scan *s, const char *p, const char *end)
-{
-	int c = token(&p, end);
-
-	if (c < 0)
-		return p;
-	if (c == '"')
-		return key(s, p + 1, end);
-	if (c == '}' && s->state == ST_KEY_OR_END)
-		return close_container(s, p);
+	if (*p == '"')
+		return json_begin_string(s, p + 1, p + 1, end, true);
+	if (*p == '}' && s->state == ST_KEY_OR_END)
+		return json_close(s, p);
 	return json_fail(s, JSON_E_SYNTAX, p);
 }
 
-static inline const char *on_colon(struct json_scan *s, const char *p, const char *end)
+static const char *on_colon(struct json_scan *s, const char *p)
 {
-	int c = token(&p, end);
-
-	if (c < 0)
-		return p;
-	if (c != ':')
+	if (*p != ':')
 		return json_fail(s, JSON_E_SYNTAX, p);
 	s->state = ST_VALUE;
 	return p + 1;
 }
 
-static inline const char *on_after(struct json_scan *s, const char *p, const char *end)
+static const char *on_after(struct json_scan *s, const char *p)
 {
 	bool object = s->stack & 1;
-	int c = token(&p, end);
 
-	if (c < 0)
-		return p;
-	if (c == ',') {
-		s->state = object ? ST_KEY : ST_VALUE;
-		return p + 1;
-	}
-	if (c == (object ? '}' : ']'))
-		return close_container(s, p);
-	return json_fail(s, JSON_E_SYNTAX, p);
+	if (*p == (object ? '}' : ']'))
+		return json_close(s, p);
+	if (*p != ',')
+		return json_fail(s, JSON_E_SYNTAX, p);
+	s->state = object ? ST_KEY : ST_VALUE;
+	return p + 1;
 }
 
-static const char *on_done(struct json_scan *s, const char *p, const char *end)
+/* What comes next between the tokens of a container. */
+static const char *on_token(struct json_scan *s, const char *p, const char *end)
 {
-	return token(&p, end) < 0 ? p : json_fail(s, JSON_E_TRAILING, p);
+	p = json_white_end(p, end);
+	if (p == end)
+		return p;
+	if (s->state == ST_AFTER)
+		return on_after(s, p);
+	if (s->state == ST_COLON)
+		return on_colon(s, p);
+	if (s->state == ST_KEY || s->state == ST_KEY_OR_END)
+		return on_key(s, p, end);
+	return on_value(s, p, end);
 }
 
 static const char *on_literal(struct json_scan *s, const char *p)
@@ -280,14 +198,25 @@ static const char *on_literal(struct json_scan *s, const char *p)
 	return p + 1;
 }
 
-/* A state of the middle of a token, or one that comes once in a text. */
-static const char *rare_step(struct json_scan *s, const char *p, const char *end)
+static const char *on_done(struct json_scan *s, const char *p, const char *end)
+{
+	p = json_white_end(p, end);
+	return p == end ? p : json_fail(s, JSON_E_TRAILING, p);
+}
+
+/* One step of the machine, wherever it stands. */
+static const char *step(struct json_scan *s, const char *p, const char *end)
 {
 	switch (s->state) {
 	case ST_ROOT:
 		return on_root(s, p, end);
+	case ST_VALUE:
 	case ST_ELEMENT_OR_END:
-		return on_element_or_end(s, p, end);
+	case ST_KEY_OR_END:
+	case ST_KEY:
+	case ST_COLON:
+	case ST_AFTER:
+		return on_token(s, p, end);
 	case ST_STRING:
 		return json_on_string(s, p, end);
 	case ST_ESCAPE:
@@ -301,55 +230,18 @@ static const char *rare_step(struct json_scan *s, const char *p, const char *end
 		return on_literal(s, p);
 	case ST_NUMBER:
 		return json_on_number(s, p, end);
-	case ST_VALUE:
-	case ST_KEY_OR_END:
-	case ST_KEY:
-	case ST_COLON:
-	case ST_AFTER:
 	case ST_DONE:
 		break;
 	}
 	return on_done(s, p, end);
 }
 
-/* The members of objects follow one another, so each state falls into the next one: a member is one
- * turn of the loop. */
 static const char *run(struct json_scan *s, const char *p, const char *end)
 {
 	while (p < end && !s->error) {
-		switch (s->state) {
-		case ST_AFTER:
-			p = on_after(s, p, end);
-			if (s->state != ST_KEY)
-				break;
-			/* fall through */
-		case ST_KEY_OR_END:
-		case ST_KEY:
-			p = on_key(s, p, end);
-			if (s->state != ST_COLON)
-				break;
-			/* fall through */
-		case ST_COLON:
-			p = on_colon(s, p, end);
-			if (s->state != ST_VALUE)
-				break;
-			/* fall through */
-		case ST_VALUE:
-			p = on_value(s, p, end);
-			break;
-		case ST_ROOT:
-		case ST_ELEMENT_OR_END:
-		case ST_STRING:
-		case ST_ESCAPE:
-		case ST_HEX:
-		case ST_PAIR_BACKSLASH:
-		case ST_PAIR_U:
-		case ST_LITERAL:
-		case ST_NUMBER:
-		case ST_DONE:
-			p = rare_step(s, p, end);
-			break;
-		}
+		p = json_walk(s, p, end);
+		if (p < end && !s->error)
+			p = step(s, p, end);
 	}
 	return p;
 }

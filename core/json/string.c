@@ -85,7 +85,7 @@ static const char *utf8_step(struct json_scan *s, const char *p)
 static const char *string_ended(struct json_scan *s, const char *p)
 {
 	if (s->in_key) {
-		if (!s->key_over && !json_key_match(s, s->key, s->key_n))
+		if (!s->key_over && !json_key_match(s, s->key_n ? s->key : p, s->key_n))
 			return p;
 		s->state = ST_COLON;
 		return p + 1;

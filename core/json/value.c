@@ -22,7 +22,7 @@ static unsigned node_of(struct json_plan *plan, unsigned parent, struct str name
 	*link = (uint8_t)plan->nnodes++;
 	n = &plan->nodes[*link];
 	*n = (struct json_node){.name = name, .parent = (uint8_t)parent};
-	plan->nodes[parent].names |= json_name_bit(name.p, name.n);
+	plan->nodes[parent].names |= UINT64_C(1) << json_name_bit(name.n ? *name.p : '"', name.n);
 	if (name.n > plan->key_max)
 		plan->key_max = name.n;
 	return *link;
@@ -104,9 +104,9 @@ bool json_value_wanted(struct json_scan *s, enum json_type type)
 	s->text = NULL;
 	s->text_n = s->text_cap = 0;
 	s->text_max = SIZE_MAX;
-	for (unsigned i = 0; s->capture >> i; i++) {
-		if (!(s->capture >> i & 1))
-			continue;
+	for (uint32_t rest = s->capture; rest; rest &= rest - 1) {
+		unsigned i = (unsigned)__builtin_ctz(rest);
+
 		if (wants[i].types && !(wants[i].types & 1u << type)) {
 			s->error = JSON_E_TYPE;
 			return false;
@@ -132,9 +132,9 @@ void json_value_take(struct json_scan *s)
 {
 	bool text = s->type == JSON_STRING || s->type == JSON_NUMBER;
 
-	for (unsigned i = 0; s->capture >> i; i++) {
-		if (!(s->capture >> i & 1))
-			continue;
+	for (uint32_t rest = s->capture; rest; rest &= rest - 1) {
+		unsigned i = (unsigned)__builtin_ctz(rest);
+
 		s->values[i].type = s->type;
 		/* An empty string is not an absent one: its pointer is set. */
 		s->values[i].text =

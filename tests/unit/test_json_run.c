@@ -130,7 +130,7 @@ static void every_lead_is_told(void)
 	}
 }
 
-static void digits_and_blanks_end(void)
+static void digits_and_white_space_end(void)
 {
 	for (unsigned n = 1; n <= 60; n++) {
 		char *text = xmalloc(n);
@@ -142,10 +142,11 @@ static void digits_and_blanks_end(void)
 			text[at] = (char)byte;
 			CU_ASSERT_PTR_EQUAL(json_digits_end(text, text + n),
 			                    text + (byte >= '0' && byte <= '9' ? n : at));
-			memset(text, ' ', n);
+			for (unsigned i = 0; i < n; i++)
+				text[i] = any(20) ? ' ' : "\n\r\t"[any(3)];
 			text[at] = (char)byte;
-			CU_ASSERT_PTR_EQUAL(json_blanks_end(text, text + n),
-			                    text + (byte == ' ' ? n : at));
+			CU_ASSERT_PTR_EQUAL(json_white_end(text, text + n),
+			                    text + (byte && strchr(" \n\r\t", (int)byte) ? n : at));
 		}
 		free(text);
 	}
@@ -173,4 +174,5 @@ static void a_quoted_name_is_found_first(void)
 }
 
 UNIT_MAIN("json_run", UNIT(plain_runs_end_where_they_should), UNIT(utf8_runs_hold_nothing_else),
-          UNIT(every_lead_is_told), UNIT(digits_and_blanks_end), UNIT(a_quoted_name_is_found_first))
+          UNIT(every_lead_is_told), UNIT(digits_and_white_space_end),
+          UNIT(a_quoted_name_is_found_first))
