@@ -6,6 +6,7 @@
  */
 #include "stack_sink.h"
 
+#include <sched.h>
 #include <sys/file.h>
 
 static void records_are_framed_in_order(void)
