@@ -267,27 +267,39 @@ uint64_t host_record_read(merlon_ctx *ctx, merlon_tx *tx, struct merlon_fact *fa
 	return text;
 }
 
+static inline void decision_fill(const struct decision *d, struct merlon_decision *out)
+{
+	static const struct str groups[G_COUNT] = {STR("auth"), STR("authz"), STR("ratelimit"),
+	                                           STR("filter"), STR("audit")};
+	const struct conf_line *l = d->line->conf;
+
+	out->size = sizeof(*out);
+	out->shadow = d->shadow;
+	out->group = to_merlon(groups[d->line->group]);
+	out->line = to_merlon(l->name);
+	out->module = to_merlon(l->include.n ? l->include : l->module);
+	out->code = to_merlon(code_text(d->code));
+	out->policy = to_merlon(d->policy);
+}
+
+/* For a module that knows less of a decision. */
+static __attribute__((noinline)) void decision_less(const struct decision *d,
+                                                    struct merlon_decision *out)
+{
+	struct merlon_decision full;
+
+	decision_fill(d, &full);
+	full.size = out->size;
+	memcpy(out, &full, out->size);
+}
+
 int32_t host_record_decision(merlon_tx *tx, uint32_t i, struct merlon_decision *out)
 {
 	if (i >= tx->ndecisions)
 		return MERLON_E_NOENT;
-	const struct decision *d = &tx->decisions[i];
-	const struct conf_line *l = d->line->conf;
-	static const struct str groups[G_COUNT] = {STR("auth"), STR("authz"), STR("ratelimit"),
-	                                           STR("filter"), STR("audit")};
-	struct merlon_decision full = {
-	    .size = out->size < sizeof(full) ? out->size : sizeof(full),
-	    .shadow = d->shadow,
-	    .group = to_merlon(groups[d->line->group]),
-	    .line = to_merlon(l->name),
-	    .module = to_merlon(l->include.n ? l->include : l->module),
-	    .code = to_merlon(code_text(d->code)),
-	    .policy = to_merlon(d->policy),
-	};
-	/* With a size that it knows the compiler stores words. */
-	if (__builtin_expect(out->size >= sizeof(full), 1))
-		*out = full;
+	if (__builtin_expect(out->size >= sizeof(*out), 1))
+		decision_fill(&tx->decisions[i], out);
 	else
-		memcpy(out, &full, out->size);
+		decision_less(&tx->decisions[i], out);
 	return 0;
 }
