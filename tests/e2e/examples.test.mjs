@@ -127,6 +127,14 @@ async function decide(s, rows, send) {
 	}
 }
 
+// On a fast machine it is the limit of a second that is met, on a slow one that of a minute.
+async function goesOn(request) {
+	let status = 200;
+	for (let i = 0; i < 61 && status === 200; i++)
+		({ status } = await request());
+	assert.equal(status, 429);
+}
+
 test('small: keys and three roles', async (t) => {
 	const s = site(t);
 	await s.demo();
@@ -205,11 +213,8 @@ test('medium: an identity provider, policies over attributes, a limit for each u
 	assert.deepEqual([model.last['x-user'], model.last['x-team'], model.last.authorization],
 		['sam', 'data_science', undefined]);
 
-	// Ten in a second, four at a time: the eleventh of a burst waits, and another user does not.
-	const burst = [];
-	for (let i = 0; i < 70; i++)
-		burst.push((await chat(s, 'shared-7', as('clerk'))).status);
-	assert.ok(burst.filter((x) => x === 200).length <= 60 && burst.at(-1) === 429);
+	// Ten in a second, sixty in a minute: whoever goes on is refused, and another user is not.
+	await goesOn(() => chat(s, 'shared-7', as('clerk')));
 	assert.equal((await chat(s, 'shared-7', as('batch'))).status, 200);
 	await s.stop();
 	await s.assertChain();
@@ -283,10 +288,7 @@ test('large: certificates and a provider, policies in files, Redis and syslog', 
 	// The limit is the one that Redis keeps.
 	const limited = await chat(s, 'corp-assistant', as('user'));
 	assert.equal(limited.headers['x-ratelimit-limit-requests'] !== undefined, true);
-	let last;
-	for (let i = 0; i < 70; i++)
-		last = await chat(s, 'corp-assistant', as('user'));
-	assert.equal(last.status, 429);
+	await goesOn(() => chat(s, 'corp-assistant', as('user')));
 	assert.equal((await chat(s, 'corp-assistant', as('owner'))).status, 200);
 
 	await s.stop();
