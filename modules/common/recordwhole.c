@@ -118,8 +118,7 @@ static char *u64_at(char *p, uint64_t v)
 	return pair_at(p, low);
 }
 
-#define SECOND_LAST INT64_C(253402300799) /* of the year 9999; later times are written as its end  \
-	                                   */
+#define SECOND_LAST INT64_C(253402300799) /* the end of the year 9999, of later times too */
 
 /* Of a point in time in the second that was written last only the fraction is worked out. */
 static char *time_at(char *p, int64_t us, struct record_second *last)
