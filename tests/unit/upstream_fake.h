@@ -198,11 +198,14 @@ static inline void fake_conf(unsigned n)
 static inline void fake_start(void)
 {
 	fake_now = clock_mono();
+	/* What is put up for later counts from the same moment as the test does. */
+	clock_freeze(fake_now, 1);
 	loop = loop_new();
 	resolver = resolver_new(loop);
 	block_pool_init(&blocks, 16);
 	pools_init(&pools, loop, resolver, &blocks);
 	up = upstreams_new(&pools, &conf, NULL);
+	clock_unfreeze();
 }
 
 static inline void fake_stop(void)
