@@ -10,11 +10,19 @@ static struct client a, b;
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-/* A port that nobody listens on. */
+/* A port that nobody listens on, and that nobody else gets meanwhile. */
 static void closed_port(unsigned i)
 {
+	struct sockaddr_in sa;
+	socklen_t len = sizeof(sa);
+
+	if (getsockname(listeners[i], (struct sockaddr *)&sa, &len))
+		abort();
 	close(listeners[i]);
-	listeners[i] = 0;
+	listeners[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* Where connections linger there, they hold it. */
+	if (bind(listeners[i], (struct sockaddr *)&sa, len) && errno != EADDRINUSE)
+		abort();
 }
 
 static void finish(struct client *c, int fd)
@@ -77,8 +85,6 @@ static void refused_goes_to_the_next(void)
 static void down_after_three_faults(void)
 {
 	int fd;
-	uint16_t port;
-	struct sockaddr_in sa = {.sin_family = AF_INET};
 
 	fake_conf(1);
 	closed_port(0);
@@ -109,11 +115,6 @@ static void down_after_three_faults(void)
 	fake_time(NS_PER_S);
 	CU_ASSERT(upstream_usable(up));
 	/* it is back: one answer, and all is forgotten */
-	port = (uint16_t)atoi(strchr(conf_text[0], ':') + 1);
-	listeners[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	sa.sin_port = htons(port);
-	CU_ASSERT_FATAL(bind(listeners[0], (struct sockaddr *)&sa, sizeof(sa)) == 0);
 	CU_ASSERT_FATAL(listen(listeners[0], 4) == 0);
 	fd = fake_serve(0, -1);
 	close(fd);
@@ -210,7 +211,7 @@ static void connect_deadline(void)
 	int fill[4];
 
 	fake_conf(1);
-	closed_port(0);
+	close(listeners[0]);
 	listeners[0] = fake_listen(0, &port);
 	snprintf(conf_text[0], sizeof(conf_text[0]), "127.0.0.1:%u", port);
 	conf_servers[0] = str_of(conf_text[0]);
