@@ -45,9 +45,7 @@ if [ "${1:-}" = --record ]; then
 	record=$here/module-1.$minor.abi
 	[ ! -e "$record" ] || { echo "$record is there already"; exit 1; }
 	abidw --no-corpus-path --no-comp-dir-path --no-show-locs "$tmp/now.so" | sed "s| path='[^']*'| path='anchor.c'|" > "$record"
-	header fact 's|^	uint32_t flags; /\* MERLON_FACT_\* \*/|&\n	uint64_t more;|'
-[ ! -e "$here/module-1.2.abi" ] || { same "$tmp/fact.so" && { echo "growth of merlon_fact, which stands in arrays, was not found"; exit 1; }; }
-exit 0
+	exit 0
 fi
 same "$tmp/now.so" || { cat "$tmp/report"; echo "the module ABI differs from the recorded one"; exit 1; }
 
@@ -66,8 +64,6 @@ header gone 's|^	uint32_t (\*cfg_count).*||'
 same "$tmp/gone.so" && { echo "a member that is gone was not found"; exit 1; }
 header fixed 's|^	struct merlon_str value;|&\n	uint32_t flags;|'
 same "$tmp/fixed.so" && { echo "growth of merlon_header, which stands in arrays, was not found"; exit 1; }
-header fact 's|^	uint32_t flags; /\* MERLON_FACT_\* \*/|&\n	uint64_t more;|'
-[ ! -e "$here/module-1.2.abi" ] || { same "$tmp/fact.so" && { echo "growth of merlon_fact, which stands in arrays, was not found"; exit 1; }; }
 header fact 's|^	uint32_t flags; /\* MERLON_FACT_\* \*/|&\n	uint64_t more;|'
 [ ! -e "$here/module-1.2.abi" ] || { same "$tmp/fact.so" && { echo "growth of merlon_fact, which stands in arrays, was not found"; exit 1; }; }
 exit 0
