@@ -24,41 +24,6 @@ __attribute__((always_inline)) static inline void put(struct out *o, const char 
 }
 #define PUT(o, lit) put((o), "" lit, sizeof(lit) - 1)
 
-static void put_u64(struct out *o, uint64_t v)
-{
-	char buf[TXT_U64_LEN];
-
-	if (room(o) >= sizeof(buf))
-		o->p += txt_u64(o->p, v);
-	else
-		put(o, buf, txt_u64(buf, v));
-}
-
-static void put_i64(struct out *o, int64_t v)
-{
-	if (v < 0)
-		PUT(o, "-");
-	put_u64(o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
-}
-
-/* v / 10^digits, all digits of the fraction written. */
-__attribute__((always_inline)) static inline void put_fixed(struct out *o, uint64_t v,
-                                                            unsigned digits)
-{
-	char buf[10];
-	uint64_t unit = 1;
-
-	for (unsigned i = 0; i < digits; i++)
-		unit *= 10;
-	put_u64(o, v / unit);
-	buf[0] = '.';
-	for (unsigned i = digits; i > 0; i--) {
-		buf[i] = (char)('0' + v % 10);
-		v /= 10;
-	}
-	put(o, buf, 1 + digits);
-}
-
 /* ---- text ---- */
 /* The first byte at or after p that is not plain, or end. */
 static const char *plain_end(const char *p, const char *end)
@@ -131,8 +96,6 @@ void record_text(struct out *o, struct merlon_str s)
 }
 
 /* ---- fields ---- */
-enum kind { TEXT, NUMBER, MILLISECONDS, AMOUNT, FLAG };
-
 #define KEY_ROOM 16
 
 static const struct row {
@@ -156,42 +119,14 @@ static void put_key(struct out *o, const struct row *r)
 	o->p += r->len;
 }
 
-/* The value of a field; false: it is not of the kind that the field has, so null. */
-static bool put_value(struct out *o, unsigned kind, const struct merlon_fact *v)
+static void put_value(struct out *o, unsigned kind, const struct merlon_fact *f)
 {
-	if (kind == TEXT) {
-		if (v->type != MERLON_VAL_STR)
-			return false;
-		record_text(o, v->u.str);
-		return true;
-	}
-	switch (kind) {
-	case NUMBER:
-		if (v->type != MERLON_VAL_I64)
-			return false;
-		put_i64(o, v->u.i64);
-		return true;
-	case MILLISECONDS:
-		if (v->type != MERLON_VAL_I64 || v->u.i64 < 0)
-			return false;
-		put_fixed(o, (uint64_t)v->u.i64, 3);
-		return true;
-	case AMOUNT:
-		/* Billionths: finer than any price, and written alike in every locale. */
-		if (v->type != MERLON_VAL_F64 || !(v->u.f64 >= 0 && v->u.f64 < 1e9))
-			return false;
-		put_fixed(o, (uint64_t)(v->u.f64 * 1e9 + 0.5), 9);
-		return true;
-	case FLAG:
-		if (v->type != MERLON_VAL_BOOL)
-			return false;
-		if (v->u.i64)
-			PUT(o, "true");
-		else
-			PUT(o, "false");
-		return true;
-	}
-	return false;
+	char value[VALUE_MOST];
+
+	if (kind == TEXT && f->type == MERLON_VAL_STR)
+		record_text(o, f->u.str);
+	else
+		put(o, value, (uint64_t)(record_value(value, kind, f) - value));
 }
 
 static void put_head(struct out *o, int64_t time_us, struct merlon_str event)
@@ -289,8 +224,7 @@ static void render(struct out *o, struct recorder *r, merlon_tx *tx, struct merl
 		put_head(o, time_us, event);
 		for (size_t i = 0; i < ROWS; i++) {
 			put_key(o, &rows[i]);
-			if (!put_value(o, rows[i].kind, &r->facts[rows[i].field]))
-				PUT(o, "null");
+			put_value(o, rows[i].kind, &r->facts[rows[i].field]);
 		}
 	}
 	put_decisions(o, r, tx);

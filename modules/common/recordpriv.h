@@ -39,6 +39,7 @@ static inline uint64_t odd_word(uint64_t v)
 	       ones * 0x80;
 }
 
+enum kind { TEXT, NUMBER, MILLISECONDS, AMOUNT, FLAG };
 /* In the record's order. */
 #define FIELDS(X)                                                                                  \
 	X("request_id", REQUEST_ID, TEXT)                                                          \
@@ -70,6 +71,11 @@ static inline uint64_t odd_word(uint64_t v)
 
 /* A text in quotes: escaped, and cut at o->text bytes or where the room ends. */
 void record_text(struct out *o, struct merlon_str s);
+
+#define VALUE_MOST 32 /* bytes of a value that is no text */
+/* Writes one at p, where there is room for VALUE_MOST, and answers what is behind it: null where
+ * the fact is not of the kind that the field has. */
+char *record_value(char *p, unsigned kind, const struct merlon_fact *f);
 
 /* All that stands before the decisions. False: there may not be room for all of it; nothing was
  * written. */

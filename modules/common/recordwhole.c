@@ -170,8 +170,6 @@ static __attribute__((noinline)) char *MILLISECONDS_at(char *p, const struct mer
 	return pair_at(p + 2, fraction % 100);
 }
 
-#define VALUE_MOST 32 /* of what is no text; no kind has more */
-
 /* Billionths: finer than any price, and written alike in every locale. */
 static char *AMOUNT_at(char *p, const struct merlon_fact *f)
 {
@@ -192,6 +190,23 @@ static char *FLAG_at(char *p, const struct merlon_fact *f)
 	if (f->type != MERLON_VAL_BOOL)
 		return LIT_AT(p, "null");
 	return f->u.i64 ? LIT_AT(p, "true") : LIT_AT(p, "false");
+}
+
+__attribute__((noinline, cold)) char *record_value(char *p, unsigned kind,
+                                                   const struct merlon_fact *f)
+{
+	switch (kind) {
+	case NUMBER:
+		return NUMBER_at(p, f);
+	case MILLISECONDS:
+		return MILLISECONDS_at(p, f);
+	case AMOUNT:
+		return AMOUNT_at(p, f);
+	case FLAG:
+		return FLAG_at(p, f);
+	default:
+		return LIT_AT(p, "null");
+	}
 }
 
 #define MOST(name, field, kind) +sizeof(",\"" name "\":") + VALUE_MOST
