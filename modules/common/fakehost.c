@@ -122,6 +122,23 @@ static int32_t attr_set(merlon_ctx *ctx, merlon_tx *tx, struct merlon_str key,
 	return attr_put(tx, key, val);
 }
 
+void fake_record_i64(merlon_tx *tx, unsigned field, int64_t value)
+{
+	tx->record[field] = (struct merlon_val){.type = MERLON_VAL_I64, .u.i64 = value};
+}
+
+struct merlon_decision fake_decision(const char *group, const char *code, const char *policy,
+                                     uint32_t shadow)
+{
+	return (struct merlon_decision){sizeof(struct merlon_decision),
+	                                shadow,
+	                                txt_of(group),
+	                                TXT("l"),
+	                                TXT("mod"),
+	                                txt_of(code),
+	                                txt_of(policy)};
+}
+
 struct merlon_str fake_attr_get(merlon_tx *tx, const char *key)
 {
 	struct merlon_val v;

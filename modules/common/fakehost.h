@@ -88,6 +88,10 @@ void fake_tx_free(merlon_tx *tx);
 void fake_attr(merlon_tx *tx, const char *key, const char *value);
 void fake_attr_list(merlon_tx *tx, const char *key, const char *commas);
 void fake_header(merlon_tx *tx, int32_t dir, const char *name, const char *value);
+void fake_record_i64(merlon_tx *tx, unsigned field, int64_t value); /* field: MERLON_REC_* */
+/* Of line "l" and module "mod". */
+struct merlon_decision fake_decision(const char *group, const char *code, const char *policy,
+                                     uint32_t shadow);
 /* Empty when it is not set or no text. */
 struct merlon_str fake_attr_get(merlon_tx *tx, const char *key);
 struct merlon_str fake_header_get(merlon_tx *tx, int32_t dir, const char *name);

@@ -14,23 +14,6 @@
 static merlon_ctx ctx = {
     .stack = "default", .group = "audit", .line = "file", .module = "audit_file"};
 
-static void number(merlon_tx *tx, unsigned field, int64_t value)
-{
-	tx->record[field] = (struct merlon_val){.type = MERLON_VAL_I64, .u.i64 = value};
-}
-
-static struct merlon_decision decision(const char *group, const char *code, const char *policy,
-                                       uint32_t shadow)
-{
-	return (struct merlon_decision){sizeof(struct merlon_decision),
-	                                shadow,
-	                                txt_of(group),
-	                                TXT("l"),
-	                                TXT("mod"),
-	                                txt_of(code),
-	                                txt_of(policy)};
-}
-
 static struct merlon_str rendered(merlon_tx *tx, char buf[RECORD_ROOM])
 {
 	struct recorder r = {.h = &fake_host, .ctx = &ctx};
@@ -52,8 +35,9 @@ static void decisions_are_told_apart(void)
 	for (unsigned round = 0; round < 12; round++) {
 		tx->ndecisions = round % 2 ? FAKE_DECISIONS : 5;
 		for (unsigned i = 0; i < tx->ndecisions; i++) {
-			tx->decisions[i] = decision("authz", codes[(round / 3 + i) % 4],
-			                            (round + i) % 3 ? "p\n" : "", round & i & 1);
+			tx->decisions[i] =
+			    fake_decision("authz", codes[(round / 3 + i) % 4],
+			                  (round + i) % 3 ? "p\n" : "", round & i & 1);
 			tx->decisions[i].line = txt_of(name[(i + round / 4) % FAKE_DECISIONS]);
 		}
 		record_read(&r, tx);
@@ -103,7 +87,7 @@ static void points_in_time_follow_each_other(void)
 	merlon_tx *tx = fake_tx_new();
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		number(tx, MERLON_REC_TIMESTAMP, table[i].us);
+		fake_record_i64(tx, MERLON_REC_TIMESTAMP, table[i].us);
 		record_read(&r, tx);
 		record_render(&r, tx, TXT("close"), buf);
 		CU_ASSERT_EQUAL(memcmp(buf + 14, table[i].text, TXT_RFC3339_LEN), 0);
@@ -120,9 +104,9 @@ static void numbers_of_every_length(void)
 	for (unsigned i = 0; i < 3 * 19; i++, v *= i % 3 ? 1 : 10) {
 		char want[64];
 		uint64_t n = v - 1 + i % 3; /* around a power of ten */
-		number(tx, MERLON_REC_INPUT_BYTES, (int64_t)n);
-		number(tx, MERLON_REC_OUTPUT_BYTES, -(int64_t)n);
-		number(tx, MERLON_REC_DURATION_US, (int64_t)n);
+		fake_record_i64(tx, MERLON_REC_INPUT_BYTES, (int64_t)n);
+		fake_record_i64(tx, MERLON_REC_OUTPUT_BYTES, -(int64_t)n);
+		fake_record_i64(tx, MERLON_REC_DURATION_US, (int64_t)n);
 		buf[rendered(tx, buf).len] = '\0';
 		snprintf(want, sizeof(want), "\"input_bytes\":%" PRIu64 ",", n);
 		CU_ASSERT_PTR_NOT_NULL(strstr(buf, want));

@@ -243,35 +243,47 @@ static void find_info(void *arg, const struct sink_info *s)
 	*(struct sink_info *)arg = *s;
 }
 
-/* A file size limit stands for a full disk. What was taken is written after the reopening, once. */
-static void a_failed_write_loses_nothing(void)
-{
-	struct sink_info info = {0};
-	struct rlimit before;
-	struct rlimit low;
-	struct seen c = {0};
-	struct fake f;
-	uint64_t taken = 0;
-	struct buf b;
+#define FILE_MOST 50000
 
-	set_up();
-	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
-	low = before;
-	low.rlim_cur = 100000;
-	fake_start(&f, "audit.log");
+/* A file size limit stands for a full disk: it is left to the caller to lift it. Answers how many
+ * records were taken. */
+static uint64_t fill_up(struct fake *f, struct rlimit *before)
+{
+	struct rlimit low;
+	uint64_t taken = 0;
+
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, before), 0);
+	low = *before;
+	low.rlim_cur = FILE_MOST;
+	fake_start(f, "audit.log");
 	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &low), 0);
-	while (append(&f, "a record of forty bytes that fills files") == 0) {
+	while (append(f, "a record of forty bytes that fills files") == 0) {
 		taken++;
 		if (taken % 100 == 0)
 			sinks_flush();
 	}
+	return taken;
+}
+
+/* What was taken is written after the reopening, once. */
+static void a_failed_write_loses_nothing(void)
+{
+	struct sink_info info = {0};
+	struct rlimit before;
+	struct seen c = {0};
+	struct fake f;
+	uint64_t taken;
+	struct buf b;
+
+	set_up();
+	taken = fill_up(&f, &before);
 	CU_ASSERT_EQUAL(append(&f, "x"), MERLON_E_UNAVAIL);
 	CU_ASSERT_EQUAL(host_sink_ready(f.sink, NULL, 1), MERLON_E_UNAVAIL);
 	sink_each(find_info, &info);
 	CU_ASSERT_TRUE(info.failed);
 	CU_ASSERT(info.refused >= 2);
 	read_file("audit.log", &b); /* no record in part */
-	CU_ASSERT(b.n > 0 && b.n <= 100000 && b.p[b.n - 1] == '\n');
+	CU_ASSERT(b.n > 0 && b.n <= FILE_MOST && b.p[b.n - 1] == '\n');
 	buf_deinit(&b);
 	sinks_reopen(); /* still full */
 	sinks_flush();
@@ -297,22 +309,12 @@ static void a_failed_write_loses_nothing(void)
 static void a_failed_file_is_reopened_in_place(void)
 {
 	struct rlimit before;
-	struct rlimit low;
 	struct seen c = {0};
 	struct fake f;
-	uint64_t taken = 0;
+	uint64_t taken;
 
 	set_up();
-	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
-	low = before;
-	low.rlim_cur = 50000;
-	fake_start(&f, "audit.log");
-	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &low), 0);
-	while (append(&f, "a record of forty bytes that fills files") == 0) {
-		taken++;
-		if (taken % 100 == 0)
-			sinks_flush();
-	}
+	taken = fill_up(&f, &before);
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
 	CU_ASSERT_EQUAL(append(&f, "x"), MERLON_E_UNAVAIL);
 	sinks_reopen();
@@ -322,24 +324,6 @@ static void a_failed_file_is_reopened_in_place(void)
 	chain_check(&c, "audit.log", NULL);
 	CU_ASSERT_EQUAL(c.seq, taken + 1);
 	tear_down();
-}
-
-static uint64_t fill_up(struct fake *f, struct rlimit *before)
-{
-	struct rlimit low;
-	uint64_t taken = 0;
-
-	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, before), 0);
-	low = *before;
-	low.rlim_cur = 50000;
-	fake_start(f, "audit.log");
-	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &low), 0);
-	while (append(f, "a record of forty bytes that fills files") == 0) {
-		taken++;
-		if (taken % 100 == 0)
-			sinks_flush();
-	}
-	return taken;
 }
 
 static void a_failed_file_is_written_when_it_is_closed(void)
