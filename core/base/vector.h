@@ -32,6 +32,22 @@ static inline uint64_t word_load(const char *p)
 	return w;
 }
 
+static inline uint32_t half_load(const char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* One of 2^bits places for a text, by its length and its last four bytes (fewer where it is
+ * shorter): usual names differ there. The factor was searched for: it gives each attribute that
+ * requests usually have a place of its own among 32. */
+static inline unsigned tail_place(uint32_t last, size_t n, unsigned bits)
+{
+	return ((last + (uint32_t)n) * UINT32_C(0x41dd0b91)) >> (32 - bits);
+}
+
 /* 'A'..'Z' become small letters, every other byte stays. */
 static inline uint64_t word_lower(uint64_t w)
 {
@@ -61,14 +77,6 @@ __attribute__((always_inline)) static inline void bytes_copy(char *to, const cha
 		for (size_t i = 0; i < n; i++)
 			to[i] = p[i];
 	}
-}
-
-static inline uint32_t half_load(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
 }
 
 /* Whether n bytes are the same, likewise; without a call, so that who asks needs no frame. */

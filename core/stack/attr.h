@@ -48,14 +48,12 @@ void attrs_init(struct attrs *as, struct arena *a);
 void attrs_set(struct attrs *as, struct str key, const struct merlon_val *val);
 void attrs_set_str(struct attrs *as, struct str key,
                    struct str value); /* empty p: nothing is set */
-/* The chain of a key: by its length and its last bytes, so that each of the names that requests
- * usually have is alone in its own. Of a key that is a constant the compiler computes it. */
+/* The chain of a key. Of a key that is a constant the compiler computes it. */
 static inline unsigned attrs_chain(struct str key)
 {
 	if (key.n < 4)
 		return 0;
-	return ((half_load(key.p + key.n - 4) + (uint32_t)key.n) * UINT32_C(0x41dd0b91)) >>
-	       (32 - ATTRS_CHAIN_BITS);
+	return tail_place(half_load(key.p + key.n - 4), key.n, ATTRS_CHAIN_BITS);
 }
 void attrs_grow(struct attrs *as);
 /* The next one: its value and its writer are still to be set. */

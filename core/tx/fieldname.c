@@ -18,10 +18,10 @@ static _Thread_local struct fieldname places[PLACES];
 
 static unsigned place_of(struct str name)
 {
-	const unsigned last =
+	const uint32_t last =
 	    name.n < 4 ? (unsigned char)name.p[name.n - 1] : half_load(name.p + name.n - 4);
 
-	return ((last + (unsigned)name.n) * UINT32_C(0x41dd0b91)) >> (32 - PLACE_BITS);
+	return tail_place(last, name.n, PLACE_BITS);
 }
 
 static __attribute__((noinline)) const struct fieldname *keep(struct fieldname *f, struct str name)
