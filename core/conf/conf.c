@@ -13,7 +13,8 @@
 #define DIAG_MAX (256u * 1024u)
 #define DIAG_LINE 1024
 
-const char *const conf_group_names[G_COUNT] = {"auth", "authz", "ratelimit", "filter", "audit"};
+#define AS_IT_IS(literal) literal
+const char *const conf_group_names[G_COUNT] = {CONF_GROUP_NAMES(AS_IT_IS)};
 
 const struct conf_node *conf_child(const struct conf_node *n, struct str key)
 {

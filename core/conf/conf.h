@@ -168,8 +168,10 @@ struct conf_line { /* one line of a group of a stack */
 	bool identity_add;
 };
 enum conf_group { G_AUTH, G_AUTHZ, G_RATELIMIT, G_FILTER, G_AUDIT, G_COUNT };
-extern const char
-    *const conf_group_names[G_COUNT]; /* "auth" "authz" "ratelimit" "filter" "audit" */
+/* Their names: EACH(literal) of each, in the order above. */
+#define CONF_GROUP_NAMES(EACH)                                                                     \
+	EACH("auth"), EACH("authz"), EACH("ratelimit"), EACH("filter"), EACH("audit")
+extern const char *const conf_group_names[G_COUNT];
 struct conf_stack {
 	const struct conf_node *node;
 	struct str name;
