@@ -86,9 +86,14 @@ static const struct stack_line *current(const struct run *r, const struct run_fr
 	return &f->g->lines[r->reverse ? f->g->n - 1 - f->at : f->at];
 }
 
+static bool shadowed(const struct run_frame *f, const struct stack_line *l)
+{
+	return f->shadow || l->conf->shadow;
+}
+
 bool run_shadowed(const struct run *r, const struct stack_line *l)
 {
-	return r->f[r->depth].shadow || l->conf->shadow;
+	return shadowed(&r->f[r->depth], l);
 }
 
 enum right { MAY_NOT, MAY_FILL, MAY_ESTABLISH };
@@ -140,7 +145,7 @@ __attribute__((always_inline)) static inline void decide(struct run *r, struct r
                                                          const struct stack_line *l, int32_t code,
                                                          unsigned mark, const struct stack_line *by)
 {
-	bool shadow = f->shadow || l->conf->shadow;
+	bool shadow = shadowed(f, l);
 	bool reply = code == MERLON_REPLY;
 
 	if (reply && r->group == G_AUDIT) /* there is nothing to answer: the record was not taken */

@@ -8,10 +8,10 @@
 #ifndef TX_CONN_H
 #define TX_CONN_H
 
-#include <netinet/in.h>
-
 #include "net/stream.h"
 #include "tx/worker.h"
+
+#include <netinet/in.h>
 
 #define LINGER_BYTES (1024 * 1024)
 #define LINGER_NS (2 * NS_PER_S)

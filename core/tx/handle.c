@@ -137,13 +137,13 @@ static void edit_append(merlon_tx *tx, int32_t dir, int op, const struct asked *
 			at = &(*at)->next;
 	}
 	struct edit *e = arena_alloc(&tx->arena, sizeof(*e) + value.n);
-	bytes_copy(e->text, value.p, value.n);
 	*e = (struct edit){
 	    .op = op,
 	    .id = a->id,
 	    .name = a->lasting ? a->name : arena_str(&tx->arena, a->name),
 	    .value = {e->text, value.n},
 	};
+	bytes_copy(e->text, value.p, value.n);
 	*at = e;
 }
 

@@ -255,11 +255,12 @@ static __attribute__((noinline)) uint64_t read_some(const merlon_ctx *ctx, merlo
 
 uint64_t host_record_read(merlon_ctx *ctx, merlon_tx *tx, struct merlon_fact *facts, uint32_t count)
 {
+	enum { KNOWN = MERLON_REC_COUNT }; /* no macro is expanded in the pragma */
 	uint64_t text = 0;
 
 	if (__builtin_expect(count < MERLON_REC_COUNT, 0))
 		return read_some(ctx, tx, facts, count);
-#pragma GCC unroll 28
+#pragma GCC unroll KNOWN
 	for (uint32_t field = 0; field < MERLON_REC_COUNT; field++)
 		text += fact_of(ctx, tx, field, &facts[field]);
 	for (uint32_t field = MERLON_REC_COUNT; field < count; field++)
@@ -269,8 +270,7 @@ uint64_t host_record_read(merlon_ctx *ctx, merlon_tx *tx, struct merlon_fact *fa
 
 static inline void decision_fill(const struct decision *d, struct merlon_decision *out)
 {
-	static const struct str groups[G_COUNT] = {STR("auth"), STR("authz"), STR("ratelimit"),
-	                                           STR("filter"), STR("audit")};
+	static const struct str groups[G_COUNT] = {CONF_GROUP_NAMES(STR)};
 	const struct conf_line *l = d->line->conf;
 
 	out->size = sizeof(*out);

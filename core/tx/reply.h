@@ -18,7 +18,7 @@ void reply_connection(const merlon_tx *tx, struct http_out *o);
 bool reply_edits(const merlon_tx *tx, enum http_field_id id, struct str name);
 static inline bool reply_overrides(const merlon_tx *tx, enum http_field_id id, struct str name)
 {
-	return ((tx->edited[MERLON_RESPONSE] >> id) & 1) && reply_edits(tx, id, name);
+	return (tx->edited[MERLON_RESPONSE] & HTTP_F_BIT(id)) && reply_edits(tx, id, name);
 }
 /* Queues tx->refusal as an answer. */
 void reply_send(merlon_tx *tx);
