@@ -2,9 +2,10 @@
 /* SPDX-FileCopyrightText: 2026 The Merlon authors */
 /*
  * The short way through what nearly all of a text consists of: whole tokens inside containers that
- * are right and wanted by nobody. Its state is where in the code it is. What it meets otherwise it
- * leaves to the machine, with nothing done of it and the state written down, so that errors, broken
- * tokens and wanted values are read in one place only.
+ * are right and wanted by nobody. Its state is where in the code it is. What it meets otherwise is
+ * the machine's: a wanted value by a call, after which the walk goes on if the value was whole; the
+ * rest when the walk has ended, with the state written down. So errors, broken tokens and wanted
+ * values are read in one place only.
  */
 #include "json/machine.h"
 #include "json/run.h"

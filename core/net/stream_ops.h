@@ -62,11 +62,11 @@ struct stream {
 	bool was_high; /* over STREAM_LOW since: STREAM_OUT is due at STREAM_LOW */
 	bool shut;     /* no more writing once the queue is empty */
 	bool shut_done;
-	bool unsure; /* see stream_check() */
-	bool bulk;   /* the last read filled its room: a large body is under way */
-	bool more;   /* of the write under way: another follows in this turn */
+	bool unsure;  /* see stream_check() */
+	bool bulk;    /* the last read filled its room: a large body is under way */
+	bool more;    /* of the write under way: another follows in this turn */
 	bool patient; /* see stream_set_patient() */
-	bool corked; /* the last write had `more`: the kernel may keep its end back */
+	bool corked;  /* the last write had `more`: the kernel may keep its end back */
 };
 
 extern const struct stream_ops stream_plain;

@@ -248,8 +248,7 @@ struct merlon_summary {
 
 /* A field as record_read() gives it (1.2). It stands in arrays, so it never grows. */
 struct merlon_fact {
-	uint32_t
-	    type; /* MERLON_VAL_STR, _I64, _F64, _BOOL (u.i64); _NONE: unknown, u says nothing */
+	uint32_t type;  /* MERLON_VAL_STR, _I64, _F64, _BOOL (in i64), or _NONE: unknown */
 	uint32_t flags; /* MERLON_FACT_* */
 	union {
 		struct merlon_str str;
