@@ -514,6 +514,11 @@ uint64_t stream_read_total(const struct stream *s)
 	return s->read_total;
 }
 
+bool stream_waiting(const struct stream *s)
+{
+	return unread(s) > 0 || can_read(s);
+}
+
 int stream_error(const struct stream *s)
 {
 	return s->err;

@@ -89,6 +89,8 @@ int stream_offer(struct stream *s, struct chain *c);
 size_t stream_queued(const struct stream *s);    /* bytes not yet written */
 uint64_t stream_written(const struct stream *s); /* bytes that write() took, ever */
 uint64_t stream_read_total(const struct stream *s);
+/* Whether bytes have arrived that the owner has not consumed; it may not have been told of them. */
+bool stream_waiting(const struct stream *s);
 /* For a connection that may be silent for long: asks now and then whether the peer is still there,
  * and gives up (STREAM_ERROR) where it takes or answers nothing for two minutes. TCP only. */
 void stream_keep(struct stream *s);

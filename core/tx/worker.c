@@ -63,7 +63,12 @@ void worker_drain(struct worker *w)
 	list_each_safe(it, &w->conns)
 	{
 		struct conn *c = list_entry(it, struct conn, node);
-		if (!c->tx && !c->lingering)
+		if (c->tx || c->lingering)
+			continue;
+		/* Closing would reset a request that has arrived and only stands back. */
+		if (stream_waiting(c->s))
+			conn_deadline(c, w->current->gen->conf->limits.header_timeout);
+		else
 			conn_leave(c);
 	}
 	if (list_empty(&w->conns) && w->drained)

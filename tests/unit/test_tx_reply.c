@@ -123,6 +123,58 @@ static void connections_after_refusals(void)
 	frame_end();
 }
 
+static struct loop_task crowd[LOOP_BEGINS], next;
+
+static void drain(void *arg)
+{
+	(void)arg;
+	CU_ASSERT_EQUAL(note.ended, 0);
+	worker_drain(&w);
+}
+
+static void stands_back(void *arg)
+{
+	(void)arg;
+	CU_FAIL("it could begin");
+}
+
+/* Uses up the turn's share before the descriptors are looked at, and drains before the next one's.
+ */
+static void crowd_begins(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < LOOP_BEGINS; i++) {
+		loop_task_init(&crowd[i], stands_back, NULL);
+		CU_ASSERT_TRUE(loop_begin(loop, &crowd[i]));
+	}
+	loop_task_init(&next, drain, NULL);
+	loop_defer(loop, &next);
+}
+
+/* Closing its connection would reset what the client sent in good time. */
+static void draining_serves_what_stood_back(void)
+{
+	struct loop_task first;
+
+	frame_begin("auth = ( " LINE("a", "required", "",
+	                             "code = \"BADCRED\";") " ); authz = \"none\"; " AUDIT,
+	            NULL, NULL, NULL);
+	client_open("192.0.2.7", false);
+	turn();
+	CU_ASSERT_EQUAL(send(client, GET, sizeof(GET) - 1, MSG_NOSIGNAL), sizeof(GET) - 1);
+	loop_task_init(&first, crowd_begins, NULL);
+	loop_defer(loop, &first);
+	HAS(answer_to_end(), "HTTP/1.1 401 ");
+	HAS(got, "Connection: close");
+	frame_end();
+	frame_begin(OPEN_STACK AUDIT, NULL, NULL, NULL);
+	client_open("192.0.2.7", false);
+	turn();
+	worker_drain(&w);
+	SAYS(answer_to_end(), "");
+	frame_end();
+}
+
 /* reply() without REPLY is no answer: the upstream's would be followed by it. */
 static void replies_that_nobody_stands_by(void)
 {
@@ -219,6 +271,7 @@ static void the_credentials_own_lists_bind(void)
 }
 
 UNIT_MAIN("tx reply", UNIT(codes_become_answers), UNIT(errors_speak_the_callers_dialect),
-          UNIT(connections_after_refusals), UNIT(replies_that_nobody_stands_by),
-          UNIT(challenges_merge_and_fields_are_edited), UNIT(records_that_cannot_be_made),
-          UNIT(hooks_are_cancelled), UNIT(the_credentials_own_lists_bind))
+          UNIT(connections_after_refusals), UNIT(draining_serves_what_stood_back),
+          UNIT(replies_that_nobody_stands_by), UNIT(challenges_merge_and_fields_are_edited),
+          UNIT(records_that_cannot_be_made), UNIT(hooks_are_cancelled),
+          UNIT(the_credentials_own_lists_bind))
