@@ -316,9 +316,11 @@ static void until_queued(int fd, unsigned n)
 	struct tcp_info i;
 	socklen_t len = sizeof(i);
 
+	alarm(60); /* what does not come would be waited for */
 	do {
 		CU_ASSERT_EQUAL_FATAL(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
 	} while (i.tcpi_unacked < n);
+	alarm(0);
 }
 
 static void connections_are_handed_on(void)
