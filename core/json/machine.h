@@ -98,6 +98,21 @@ static inline uint64_t json_offset(const struct json_scan *s, const char *p)
 	return s->pos + (uint64_t)(p - s->begin);
 }
 
+/* A container begins inside of the innermost one, or ends it. Names are wanted in the object at
+ * depth `named` alone. */
+static inline void json_enter(struct json_scan *s, bool object)
+{
+	s->stack = s->stack << 1 | object;
+	s->depth++;
+	s->names = 0;
+}
+static inline void json_leave(struct json_scan *s)
+{
+	s->stack >>= 1;
+	if (--s->depth == s->named)
+		s->names = s->plan->nodes[s->node].names;
+}
+
 /* scan.c: the value of which the first byte is at p. */
 const char *json_begin_value(struct json_scan *s, const char *p, const char *end);
 /* The bracket at p closes the innermost container. */

@@ -23,16 +23,14 @@ static const char *open_container(struct json_scan *s, const char *p, bool objec
 			return p;
 		json_value_found(s);
 	}
-	s->stack = s->stack << 1 | object;
+	json_enter(s, object);
 	s->state = object ? ST_KEY_OR_END : ST_ELEMENT_OR_END;
-	s->names = 0;
 	/* Wanted names go on in the root and in an object whose key was one of them. */
-	if (RARELY(s->depth == 0 || match) && object && s->plan->nodes[match].child) {
+	if (RARELY(s->depth == 1 || match) && object && s->plan->nodes[match].child) {
 		s->node = (uint8_t)match;
-		s->named = s->depth + 1;
+		s->named = s->depth;
 		s->names = s->plan->nodes[match].names;
 	}
-	s->depth++;
 	return p + 1;
 }
 
@@ -44,9 +42,7 @@ const char *json_close(struct json_scan *s, const char *p)
 		s->node = s->plan->nodes[s->node].parent;
 		s->named--;
 	}
-	s->depth--;
-	s->stack >>= 1;
-	s->names = RARELY(s->depth == s->named) ? s->plan->nodes[s->node].names : 0;
+	json_leave(s);
 	json_value_ended(s);
 	return p + 1;
 }

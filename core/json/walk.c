@@ -109,9 +109,7 @@ static INLINE bool separator(struct walk *w)
 				return false;
 			continue;
 		}
-		s->stack >>= 1;
-		if (--s->depth == s->named)
-			s->names = s->plan->nodes[s->node].names;
+		json_leave(s);
 		w->p = at + 1;
 	}
 	return leave(w, ST_AFTER);
@@ -147,16 +145,11 @@ static INLINE bool colon(struct walk *w)
 
 static INLINE enum next container(struct walk *w)
 {
-	struct json_scan *s = w->s;
-	bool object = *w->p == '{';
-
-	if (RARELY(s->depth == JSON_DEPTH_MAX)) {
+	if (RARELY(w->s->depth == JSON_DEPTH_MAX)) {
 		leave(w, ST_VALUE);
 		return STOPPED;
 	}
-	s->stack = s->stack << 1 | object;
-	s->depth++;
-	s->names = 0;
+	json_enter(w->s, *w->p == '{');
 	w->p++;
 	return OPENED;
 }
