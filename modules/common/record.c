@@ -12,8 +12,7 @@
 #define TEXT_LEAST 96 /* the same in a small room; a digest is whole in it */
 #define DECISION_MOST(text) (3 * (text) + 512) /* bytes that one decision may need at most */
 
-/* Inline, so that a literal is a few stores. */
-__attribute__((always_inline)) static inline void put(struct out *o, const char *p, uint64_t n)
+static void put(struct out *o, const char *p, uint64_t n)
 {
 	if (n > room(o)) {
 		o->full = true;
@@ -96,28 +95,15 @@ void record_text(struct out *o, struct merlon_str s)
 }
 
 /* ---- fields ---- */
-#define KEY_ROOM 16
-
 static const struct row {
-	char key[KEY_ROOM]; /* with what stands before and behind it */
-	uint8_t len;        /* of key */
-	uint8_t kind;
-	uint16_t field;
+	struct merlon_str key; /* with what stands before and behind it */
+	unsigned kind;
+	unsigned field;
 } rows[] = {
 #define ROW(name, field, kind)                                                                     \
-	{",\"" name "\":", sizeof(",\"" name "\":") - 1, kind, MERLON_REC_##field},
+	{{",\"" name "\":", sizeof(",\"" name "\":") - 1}, kind, MERLON_REC_##field},
     FIELDS(ROW)};
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
-
-static void put_key(struct out *o, const struct row *r)
-{
-	if (room(o) < KEY_ROOM) {
-		put(o, r->key, r->len);
-		return;
-	}
-	memcpy(o->p, r->key, KEY_ROOM);
-	o->p += r->len;
-}
 
 static void put_value(struct out *o, unsigned kind, const struct merlon_fact *f)
 {
@@ -223,7 +209,7 @@ static void render(struct out *o, struct recorder *r, merlon_tx *tx, struct merl
 	if (!record_fields_whole(o, r, time_us, event)) {
 		put_head(o, time_us, event);
 		for (size_t i = 0; i < ROWS; i++) {
-			put_key(o, &rows[i]);
+			put(o, rows[i].key.ptr, rows[i].key.len);
 			put_value(o, rows[i].kind, &r->facts[rows[i].field]);
 		}
 	}
@@ -259,7 +245,7 @@ struct merlon_str record_notice(int64_t time_us, struct merlon_str event, struct
 
 	put_head(&o, time_us, event);
 	for (size_t i = 0; i < ROWS; i++) {
-		put_key(&o, &rows[i]);
+		put(&o, rows[i].key.ptr, rows[i].key.len);
 		if (rows[i].field == MERLON_REC_STATUS)
 			PUT(&o, "\"error\"");
 		else if (rows[i].field == MERLON_REC_REASON)

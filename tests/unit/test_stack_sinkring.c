@@ -265,6 +265,16 @@ static uint64_t fill_up(struct fake *f, struct rlimit *before)
 	return taken;
 }
 
+/* The same, and the disk has room again: nobody has told the writer yet. */
+static uint64_t fill_and_make_room(struct fake *f)
+{
+	struct rlimit before;
+	uint64_t taken = fill_up(f, &before);
+
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+	return taken;
+}
+
 /* What was taken is written after the reopening, once. */
 static void a_failed_write_loses_nothing(void)
 {
@@ -308,14 +318,12 @@ static void a_failed_write_loses_nothing(void)
 /* Room was made on the disk: the same file goes on. */
 static void a_failed_file_is_reopened_in_place(void)
 {
-	struct rlimit before;
 	struct seen c = {0};
 	struct fake f;
 	uint64_t taken;
 
 	set_up();
-	taken = fill_up(&f, &before);
-	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+	taken = fill_and_make_room(&f);
 	CU_ASSERT_EQUAL(append(&f, "x"), MERLON_E_UNAVAIL);
 	sinks_reopen();
 	sinks_flush();
@@ -328,14 +336,12 @@ static void a_failed_file_is_reopened_in_place(void)
 
 static void a_failed_file_is_written_when_it_is_closed(void)
 {
-	struct rlimit before;
 	struct seen c = {0};
 	struct fake f;
 	uint64_t taken;
 
 	set_up();
-	taken = fill_up(&f, &before);
-	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+	taken = fill_and_make_room(&f);
 	fake_close(&f);
 	chain_check(&c, "audit.log", NULL);
 	CU_ASSERT_EQUAL(c.seq, taken);
