@@ -100,8 +100,7 @@ static const struct row {
 	unsigned kind;
 	unsigned field;
 } rows[] = {
-#define ROW(name, field, kind)                                                                     \
-	{{",\"" name "\":", sizeof(",\"" name "\":") - 1}, kind, MERLON_REC_##field},
+#define ROW(name, field, kind) {TXT(",\"" name "\":"), kind, MERLON_REC_##field},
     FIELDS(ROW)};
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
